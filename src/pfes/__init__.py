@@ -1,0 +1,1 @@
+"""Point-supervised facial expression spotting."""
