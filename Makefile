@@ -1,0 +1,33 @@
+# `make demo`: set up, run the whole pipeline on the demo dataset, print the results.
+# `make test`: set up, check the style, the types and the workflow, run the tests.
+PYTHON ?= python3.11
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
+
+.PHONY: demo test check clean
+
+demo: .venv/ready
+	@$(SNAKEMAKE) --configfile config/demo.yaml
+	@$(BIN)/pfes summary results/demo
+
+test: check
+	$(BIN)/pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules workflow/Snakefile
+	$(BIN)/mypy
+	$(BIN)/snakemake --configfile config/demo.yaml --lint
+
+.venv/ready: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "pfes: Python 3.11 is missing; install it with: apt-get install python3.11 python3.11-venv"; exit 1; }
+	@$(PYTHON) -c "import ensurepip" 2>/dev/null || { echo "pfes: the venv module is missing; install it with: apt-get install python3.11-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pfes.doctor >/dev/null 2>.venv/doctor.log || { tail -n 1 .venv/doctor.log; exit 1; }
+	@touch $@
+
+clean:
+	rm -rf .venv .snakemake results

@@ -1,0 +1,37 @@
+# pfes: point-supervised facial expression spotting, from face videos to leave-one-subject-out results.
+# Stages in the order of the data flow; each has one rule file, one module in src/pfes and one folder in results/<run>.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"  # configuration, dataset, folds, paths
+include: "rules/dataset.smk"  # tables of videos and expressions; renders the demo
+include: "rules/faces.smk"  # landmarks and quality of every video
+include: "rules/flow.smk"  # SW-MRO optical flow at the regions of interest
+include: "rules/snippets.smk"  # head motion removed
+include: "rules/points.smk"  # one labelled frame per expression
+include: "rules/train.smk"  # one model per experiment, fold and seed
+include: "rules/features.smk"  # SpotFormer features of that model
+include: "rules/spot.smk"  # scores and proposals, learned and training-free
+include: "rules/evaluate.smk"  # counts, F1, summary
+include: "rules/report.smk"  # figures and the page
+
+
+localrules:
+    all,
+    complete,
+
+
+rule all:
+    default_target: True
+    input:
+        RUN / "report.html",
+        RUN / "summary.json",
+        RUN / "complete.txt",

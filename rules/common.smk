@@ -1,0 +1,62 @@
+# Configuration, dataset, folds and paths that all rules share. Everything that can be wrong before any work is said here.
+import os
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from pfes import config as configuration
+from pfes import datasets
+from pfes.errors import InputError
+from pfes.provenance import code_digest
+from pfes.records import file_name, leave_one_subject_out
+
+SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
+RUN = Path("results") / file_name(str(config.get("run", "run")))
+LOGS, BENCHMARKS = RUN / "logs", RUN / "benchmarks"
+SECTIONS = ("points", "model", "training", "spot")  # what an experiment may change
+
+# One thread a job; jobs run side by side.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
+
+
+def read_experiment(name):
+    """Return the config of one experiment: the run's, with the experiment's changes."""
+    schema = SCHEMAS / "experiment.schema.yaml"
+    changes = configuration.load_experiment("config/experiments", name, schema)
+    return configuration.merged({key: config[key] for key in SECTIONS}, {key: changes.get(key, {}) for key in SECTIONS})
+
+
+try:
+    configuration.check(config, SCHEMAS / "config.schema.yaml", "config")
+    RELEASE = datasets.load(config["dataset"]["name"], config["dataset"], RUN / "dataset")
+    EXPERIMENTS = {name: read_experiment(name) for name in config["experiments"]}
+    FOLDS = leave_one_subject_out(video.subject for video in RELEASE.videos)
+except InputError as error:
+    raise WorkflowError(str(error))
+
+VIDEOS = {video.video_id: video for video in RELEASE.videos}
+HELD_OUT = {file_name(fold.held_out): fold.held_out for fold in FOLDS}  # wildcard -> subject
+SEEDS = config["seeds"]
+code = cache(code_digest)  # a change in the package reruns the stages that use it
+
+
+wildcard_constraints:
+    video="|".join(map(re.escape, VIDEOS)),
+    fold="|".join(map(re.escape, HELD_OUT)),
+    experiment="|".join(map(re.escape, EXPERIMENTS)),
+    seed=r"\d+",
+
+
+def per_video(stage, subjects=None):
+    """Return {video: path} of a stage's files, for all videos or those of ``subjects``."""
+    return {
+        name: RUN / stage / f"{name}.h5"
+        for name, video in VIDEOS.items()
+        if subjects is None or video.subject in subjects
+    }
+
+
+def per_fold(stage, name, experiment, seed):
+    """Return the files ``name`` of one experiment and seed, one per fold."""
+    return [RUN / stage / experiment / fold / f"seed{seed}" / name for fold in HELD_OUT]

@@ -1,0 +1,16 @@
+rule points:
+    input:
+        RUN / "dataset/expressions.parquet",
+    output:
+        RUN / "points/{experiment}/seed{seed}.parquet",
+    log:
+        LOGS / "points/{experiment}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "points/{experiment}/seed{seed}.tsv"
+    resources:
+        mem_mb=500,
+    params:
+        points=lambda wildcards: EXPERIMENTS[wildcards.experiment]["points"],
+        code=code("pfes.points"),
+    script:
+        "../workflow/scripts/points.py"

@@ -1,0 +1,16 @@
+rule snippets:
+    input:
+        flow=RUN / "flow/{video}.h5",
+    output:
+        RUN / "snippets/{video}.h5",
+    log:
+        LOGS / "snippets/{video}.log",
+    benchmark:
+        BENCHMARKS / "snippets/{video}.tsv"
+    resources:
+        mem_mb=1000,
+    params:
+        snippets=config["snippets"],
+        code=code("pfes.snippets"),
+    script:
+        "../workflow/scripts/snippets.py"

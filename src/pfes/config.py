@@ -1,0 +1,52 @@
+"""Check a configuration against its schema, and merge an experiment's choices into it."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from pfes.errors import InputError
+
+
+def check(config: Mapping[str, Any], schema_path: Path | str, name: str) -> None:
+    """Raise InputError that lists everything in ``config`` that the schema does not allow; ``name`` says whose it is."""
+    schema = yaml.safe_load(Path(schema_path).read_text())
+    problems = [line for error in Draft202012Validator(schema).iter_errors(config) for line in _lines(error)]
+    if problems:
+        raise InputError(f"{name}: " + "; ".join(problems))
+
+
+def load_experiment(folder: Path | str, name: str, schema_path: Path | str) -> dict[str, Any]:
+    """Read ``{name}.yaml`` from ``folder``: sections of the config that this experiment changes."""
+    path = Path(folder) / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(item.stem for item in Path(folder).glob("*.yaml"))
+        raise InputError(f"experiments: {path} does not exist; expected one of {', '.join(known) or 'none there'}")
+    experiment = yaml.safe_load(path.read_text()) or {}
+    check(experiment, schema_path, str(path))
+    return experiment
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, section by section."""
+    result = deepcopy(dict(base))
+    for key, value in changes.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else deepcopy(value)
+    return result
+
+
+def _lines(error: ValidationError) -> Iterator[str]:
+    place = ".".join(str(part) for part in error.absolute_path)
+    if error.validator != "additionalProperties":
+        yield f"{place or 'config'}: {error.message}"
+        return
+    known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
+    for key in sorted(set(error.instance) - set(known)):
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+        yield f"unknown key {f'{place}.{key}'.lstrip('.')!r}; {hint}"

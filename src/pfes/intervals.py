@@ -1,0 +1,36 @@
+"""Pure functions on frame intervals.
+
+Conventions
+-----------
+A frame index is 0-based; an interval is inclusive, ``[onset, offset]``, int64, its length ``offset - onset + 1``.
+Many intervals are one array ``[N, 2]`` of (onset, offset).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Intervals = NDArray[np.int64]
+
+
+def lengths(intervals: Intervals) -> NDArray[np.int64]:
+    """Return the number of frames ``[N]`` of each interval ``[N, 2]``."""
+    return intervals[:, 1] - intervals[:, 0] + 1
+
+
+def iou(first: Intervals, second: Intervals) -> NDArray[np.float64]:
+    """Return the intersection over union ``[N, M]`` in [0, 1] of two sets of intervals ``[N, 2]`` and ``[M, 2]``."""
+    onset = np.maximum(first[:, None, 0], second[None, :, 0])
+    offset = np.minimum(first[:, None, 1], second[None, :, 1])
+    intersection = np.maximum(offset - onset + 1, 0)
+    return intersection / (lengths(first)[:, None] + lengths(second)[None, :] - intersection)
+
+
+def runs(mask: NDArray[np.bool_]) -> Intervals:
+    """Return the maximal runs of True in ``mask`` [T] as intervals [N, 2], in order."""
+    edges = np.diff(np.concatenate([[0], np.asarray(mask, np.int8), [0]]))
+    return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1], axis=1).astype(np.int64)
+
+
+def as_intervals(onset: object, offset: object) -> Intervals:
+    """Stack onsets and offsets (sequences of N) into intervals [N, 2]; N may be 0."""
+    return np.stack([np.asarray(onset, np.int64), np.asarray(offset, np.int64)], axis=-1).reshape(-1, 2)

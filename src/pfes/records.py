@@ -1,0 +1,67 @@
+"""The records that all stages share: videos, expressions and folds.
+
+Conventions
+-----------
+Classes are ``macro`` (0.5 to 4 s) and ``micro`` (< 0.5 s), in this order wherever a class is an index.
+Frames are 0-based and intervals inclusive. A *native* frame counts in the recording, a *sampled* frame after
+resampling to about 30 fps; plain ``onset``, ``apex``, ``offset`` are sampled frames.
+
+Tables (pandas, one row per record; column order is the file's order)
+----------------------------------------------------------------------
+videos       VIDEO_COLUMNS, one row per recording, with or without expressions
+expressions  EXPRESSION_COLUMNS, one row per labelled instance
+points       POINT_COLUMNS, one labelled frame per instance: all that training may see of the labels
+proposals    PROPOSAL_COLUMNS, one row per predicted interval
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+CLASSES = ("macro", "micro")
+
+VIDEO_COLUMNS = ("dataset", "subject", "video", "video_id", "path", "fps", "n_native", "n_frames", "sampled_fps", "refused")
+EXPRESSION_COLUMNS = (
+    "dataset", "subject", "video", "video_id", "instance", "class", "onset", "apex", "offset",
+    "native_onset", "native_apex", "native_offset", "row",
+)  # fmt: skip
+POINT_COLUMNS = ("subject", "video_id", "instance", "class", "frame")
+PROPOSAL_COLUMNS = (
+    "subject", "video_id", "class", "onset", "apex", "offset", "native_onset", "native_apex", "native_offset",
+    "onset_s", "apex_s", "offset_s", "score", "mean_intensity", "peak_intensity",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Video:
+    """One recording: ``path`` is a video file or a folder of numbered images, ``fps`` its native rate (0: from the file)."""
+
+    dataset: str
+    subject: str
+    video: str
+    path: str
+    fps: float = 0.0
+
+    @property
+    def video_id(self) -> str:
+        """Name of the recording within a run, safe as a file name."""
+        return file_name(f"{self.subject}_{self.video}")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One leave-one-subject-out fold: train on ``train`` subjects, test on ``held_out``."""
+
+    held_out: str
+    train: tuple[str, ...]
+
+
+def leave_one_subject_out(subjects: Iterable[str]) -> list[Fold]:
+    """Return one fold per distinct subject, in sorted order."""
+    names = sorted(set(subjects))
+    return [Fold(name, tuple(other for other in names if other != name)) for name in names]
+
+
+def file_name(text: str) -> str:
+    """Replace whatever could leave a folder or trouble a shell in ``text``; letters of any script stay."""
+    return re.sub(r"[^\w.-]", "_", text).lstrip(".") or "_"

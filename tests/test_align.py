@@ -1,0 +1,55 @@
+"""Crops and regions of interest lie where METHOD 4 and 5 put them."""
+
+import numpy as np
+
+from pfes.align import NOSE, ROI_NAMES, ROIS, crop, crop_boxes, roi_boxes, stabilise
+
+
+def face(n_frames=1):
+    """Landmarks at zero but for the inner eye corners, 40 px apart around (200, 150)."""
+    landmarks = np.zeros((n_frames, 68, 2), np.float32)
+    landmarks[:, 39], landmarks[:, 42] = (180, 150), (220, 150)
+    return landmarks
+
+
+def test_crop_box_is_nine_g_wide_around_the_eye_corners():
+    """g = 20: columns 200 - 90 .. 200 + 90, rows 150 - 70 .. 150 + 110."""
+    assert crop_boxes(face()).tolist() == [[110, 80, 180]]
+
+
+def test_the_order_of_the_first_ten_rois_is_that_of_spotformer():
+    assert [roi.points for roi in ROIS[:10]] == [(20,), (19,), (18,), (23,), (24,), (25,), (48,), (54,), (51,), (57,)]
+    assert ROI_NAMES[NOSE] == "nose"
+
+
+def test_roi_boxes_scale_with_the_crop():
+    """At S = 320 the box of a brow point is 20 x 20 px around it, at S = 160 half of that; corners lean inward."""
+    landmarks = np.full((68, 2), 160.0, np.float32)
+    box = np.array([0, 0, 320])
+    large, small = roi_boxes(landmarks, box, 320), roi_boxes(landmarks, box, 160)
+    assert large[0].tolist() == [150, 150, 170, 170]
+    assert small[0].tolist() == [75, 75, 85, 85]
+    assert large[6].tolist() == [150, 150, 180, 170]
+    assert large[7].tolist() == [140, 150, 170, 170]
+
+
+def test_roi_boxes_outside_of_the_crop_are_cut_and_never_empty():
+    boxes = roi_boxes(np.full((68, 2), -500.0, np.float32), np.array([0, 0, 320]), 128)
+    assert (boxes[:, 2:] > boxes[:, :2]).all()
+    assert boxes.min() >= 0
+    assert boxes.max() <= 128
+
+
+def test_crop_beyond_the_border_repeats_the_edge():
+    image = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    cut = crop(image, np.array([-2, -2, 6]), 6)
+    assert (cut[:3, :3] == image[0, 0]).all()
+    assert (cut[2:, 2:] == image[:4, :4]).all()
+
+
+def test_gaps_are_filled_between_and_held_at_the_ends():
+    landmarks = np.tile(np.arange(9, dtype=np.float32)[:, None, None], (1, 68, 2))
+    landmarks[[0, 4, 8]] = np.nan
+    filled = stabilise(landmarks, sigma=1e-3)
+    assert filled[:, 0, 0].tolist() == [1, 1, 2, 3, 4, 5, 6, 7, 7]
+    assert np.isnan(landmarks[4]).all()  # the input stays as it was

@@ -1,0 +1,100 @@
+"""The two sheets of anybody's recordings: what is read, repaired, refused and said."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from pfes import datasets, store
+from pfes.decode import SamplingParameters
+from pfes.errors import InputError
+
+VIDEOS = "subject,video,path,fps\nanna,a,a.mp4,60\nben,b,b.mp4,\n"
+EXPRESSIONS = "subject,video,onset,apex,offset,class\nanna,a,10,14,20,macro\nben,b,3,,9,micro\n"
+
+
+def write(folder, videos=VIDEOS, expressions=EXPRESSIONS):
+    (folder / "videos.csv").write_text(videos)
+    (folder / "expressions.csv").write_text(expressions)
+    return {"name": "generic", "videos": str(folder / "videos.csv"), "expressions": str(folder / "expressions.csv")}
+
+
+def load(folder, **sheets):
+    return datasets.load("generic", write(folder, **sheets))
+
+
+def test_sheets_become_records(tmp_path):
+    release = load(tmp_path)
+    assert [(video.video_id, video.fps) for video in release.videos] == [("anna_a", 60), ("ben_b", 0)]
+    assert release.videos[0].path == str(tmp_path / "a.mp4")
+    assert release.expressions[["native_onset", "native_apex", "native_offset"]].to_numpy().tolist() == [[10, 14, 20], [3, 6, 9]]
+    assert release.repairs[["row", "column", "value"]].to_numpy().tolist() == [[3, "apex", "6"]]
+
+
+def test_numbers_that_start_at_one_are_shifted(tmp_path):
+    settings = write(tmp_path) | {"first_frame": 1}
+    assert datasets.load("generic", settings).expressions["native_onset"].tolist() == [9, 2]
+
+
+@pytest.mark.parametrize(
+    ("sheets", "message"),
+    [
+        ({"videos": VIDEOS.replace("fps", "rate")}, r"videos.csv: unknown column 'rate'; expected subject, video, path"),
+        ({"expressions": EXPRESSIONS.replace("offset", "end")}, "unknown column 'end', missing column 'offset'"),
+        ({"expressions": EXPRESSIONS.replace("macro", "makro")}, r"row 2: class 'makro', expected macro or micro"),
+        ({"expressions": EXPRESSIONS.replace("ben,b", "bob,b")}, r"row 3: subject 'bob' has no video"),
+        ({"expressions": EXPRESSIONS.replace("ben,b", "ben,c")}, r"row 3: video 'c' of subject 'ben' is not in"),
+        ({"expressions": EXPRESSIONS.replace("10,14,20", "30,14,20")}, r"row 2: onset 30 > offset 20"),
+        ({"expressions": EXPRESSIONS.replace("10,14,20", "10,24,20")}, r"row 2: apex 24 lies outside of 10..20"),
+        ({"expressions": EXPRESSIONS.replace("10,14,20", "x,14,20")}, r"row 2: onset 'x', expected a frame number"),
+        ({"expressions": EXPRESSIONS.replace("10,14,20", "-1,14,20")}, r"row 2: onset '-1', expected a frame number from 0"),
+        ({"videos": VIDEOS.replace("60", "fast")}, r"row 2: fps 'fast' is not a number"),
+        ({"videos": VIDEOS + "anna,a,c.mp4,30\n"}, "several videos are called 'anna_a'"),
+        ({"videos": "subject,video,path\n", "expressions": "subject,video,onset,offset,class\n"}, "no video is listed"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_row(tmp_path, sheets, message):
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, **sheets)
+
+
+def test_all_bad_rows_are_in_one_message(tmp_path):
+    bad = EXPRESSIONS.replace("macro", "makro").replace("micro", "mikro")
+    with pytest.raises(InputError, match=r"2 rows cannot be used(.|\n)*row 2(.|\n)*row 3"):
+        load(tmp_path, expressions=bad)
+
+
+def test_a_missing_sheet_is_named(tmp_path):
+    settings = write(tmp_path) | {"videos": str(tmp_path / "gone.csv")}
+    with pytest.raises(InputError, match=r"gone.csv: no such sheet"):
+        datasets.load("generic", settings)
+
+
+def test_names_cannot_leave_the_results_folder(tmp_path):
+    release = load(tmp_path, videos="subject,video,path\n../../etc,pass wd,a.mp4\n", expressions="subject,video,onset,offset,class\n")
+    assert release.videos[0].video_id == "_.._etc_pass_wd"
+
+
+def test_parquet_sheets_work_too(tmp_path):
+    settings = write(tmp_path)
+    for name in ("videos", "expressions"):
+        pd.read_csv(settings[name]).to_parquet(tmp_path / f"{name}.parquet")
+        settings[name] = str(tmp_path / f"{name}.parquet")
+    assert len(datasets.load("generic", settings).expressions) == 2
+
+
+def test_tables_count_frames_and_refuse_labels_beyond_the_end(tmp_path):
+    """anna: 24 frames at 60 fps, sampled by 2; ben's video is missing: his row and label stay, with the reason."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(24):
+        cv2.imwrite(str(frames / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    rows = EXPRESSIONS + "anna,a,10,20,40,macro\n"
+    release = load(tmp_path, videos=VIDEOS.replace("a.mp4", "frames"), expressions=rows)
+    datasets.write_dataset(release, tmp_path, SamplingParameters(), {})
+    tables = {kind: store.read_table(tmp_path / f"{kind}.parquet", kind) for kind in ("videos", "expressions", "refusals")}
+    assert tables["videos"]["n_frames"].tolist() == [12, 0]
+    assert "no such file" in tables["videos"]["refused"][1]
+    assert tables["expressions"][["onset", "apex", "offset"]].to_numpy().tolist()[0] == [5, 7, 10]
+    assert tables["expressions"]["video_id"].tolist() == ["anna_a", "ben_b"]
+    assert tables["refusals"]["reason"].tolist() == ["offset 40 lies beyond the last frame 23 of anna_a"]

@@ -1,0 +1,9 @@
+"""Render one video of the demo dataset with its truth."""
+
+from pfes.datasets.demo import DemoParameters
+from pfes.datasets.demo_render import render
+from pfes.logs import stage
+
+with stage(snakemake.log[0]):
+    params = DemoParameters(**snakemake.params.settings)
+    render(params, snakemake.wildcards.video, snakemake.output.video, snakemake.output.truth)

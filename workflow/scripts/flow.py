@@ -1,0 +1,8 @@
+"""Compute the SW-MRO flow of one recording at the regions of interest."""
+
+from pfes.flow import FlowParameters, write_flow
+from pfes.logs import stage
+
+with stage(snakemake.log[0]):
+    p = snakemake.params
+    write_flow(p.recording, snakemake.input.faces, snakemake.output[0], FlowParameters(**p.flow))
