@@ -14,23 +14,20 @@ from pfes.records import file_name, leave_one_subject_out
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
 RUN = Path("results") / file_name(str(config.get("run", "run")))
 LOGS, BENCHMARKS = RUN / "logs", RUN / "benchmarks"
-SECTIONS = ("points", "model", "training", "spot")  # what an experiment may change
 
 # One thread a job; jobs run side by side.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
 
 
-def read_experiment(name):
-    """Return the config of one experiment: the run's, with the experiment's changes."""
-    schema = SCHEMAS / "experiment.schema.yaml"
-    changes = configuration.load_experiment("config/experiments", name, schema)
-    return configuration.merged({key: config[key] for key in SECTIONS}, {key: changes.get(key, {}) for key in SECTIONS})
-
-
 try:
     configuration.check(config, SCHEMAS / "config.schema.yaml", "config")
     RELEASE = datasets.load(config["dataset"]["name"], config["dataset"], RUN / "dataset")
-    EXPERIMENTS = {name: read_experiment(name) for name in config["experiments"]}
+    EXPERIMENTS = {
+        name: configuration.load_experiment("config/experiments", name, SCHEMAS, config)
+        for name in config["experiments"]
+    }
+    if len({video.subject for video in RELEASE.videos}) < 2:
+        raise InputError("the videos have one subject only; leave-one-subject-out needs at least two")
     FOLDS = leave_one_subject_out(video.subject for video in RELEASE.videos)
 except InputError as error:
     raise WorkflowError(str(error))

@@ -5,9 +5,12 @@ Conventions
 A scene is a pair (reference, moving) of uint8 images and its true flow, float32 [H, W, 2], px, (x, y), defined by
 moving(x + u(x)) = reference(x). Displacements are sums of smooth bumps (sigma 8 to 15 px at 128 px, in proportion at
 other sizes), scaled to a largest length of ``amplitude``; the shift case adds one global translation of up to 1.5 px.
-Both images get their own Gaussian noise (2 grey levels), the moving one also 1 % gain and 1 grey level of light.
+Both images get their own Gaussian noise (2 grey levels), the moving one also 1 % gain and 1 grey level of light,
+unless told otherwise.
 Endpoint errors are taken inside a margin of one eighth of the image. Times are wall time on one thread.
 """
+
+# mypy: allow-untyped-calls
 
 import os
 import platform
@@ -36,7 +39,9 @@ SHIFT_CASE = (0.5, 1.5)  # amplitude of the bumps and length of the global shift
 REFERENCE = "OpenCV TV-L1"
 
 
-def bench_flow(sizes: Sequence[int] = (128, 256), repeats: int = 5) -> pd.DataFrame:
+def bench_flow(
+    sizes: Sequence[int] = (128, 256), repeats: int = 5, *, noise: float = 2.0, light: float = 0.01
+) -> pd.DataFrame:
     """Time all solvers on the same scenes, interleaved, and measure their endpoint error.
 
     Parameters
@@ -45,6 +50,8 @@ def bench_flow(sizes: Sequence[int] = (128, 256), repeats: int = 5) -> pd.DataFr
         Side of the square images, px.
     repeats
         Scenes per size and displacement; each has its own bumps and noise and is solved once by every solver.
+    noise, light
+        Noise of both images in grey levels and light change of the moving one, see scene.
 
     Returns
     -------
@@ -57,12 +64,12 @@ def bench_flow(sizes: Sequence[int] = (128, 256), repeats: int = 5) -> pd.DataFr
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        return pd.DataFrame([row for size in sizes for row in _bench_size(size, repeats)])
+        return pd.DataFrame([row for size in sizes for row in _bench_size(size, repeats, noise, light)])
     finally:
         cv2.setNumThreads(threads)
 
 
-def _bench_size(size: int, repeats: int) -> list[dict[str, Any]]:
+def _bench_size(size: int, repeats: int, noise: float, light: float) -> list[dict[str, Any]]:
     texture, solvers = face(size), _solvers()
     times: dict[str, list[float]] = {name: [] for name in solvers}
     errors: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in solvers}
@@ -70,7 +77,7 @@ def _bench_size(size: int, repeats: int) -> list[dict[str, Any]]:
         solver(texture, texture)
     for repeat in range(repeats):
         for case, amplitude, shift in _cases():
-            reference, moving, truth = scene(texture, amplitude, shift=shift, seed=repeat)
+            reference, moving, truth = scene(texture, amplitude, shift=shift, seed=repeat, noise=noise, light=light)
             for name, solver in solvers.items():
                 start = time.perf_counter()
                 flow = solver(reference, moving)
@@ -95,15 +102,17 @@ def _cases() -> list[tuple[str, float, float]]:
 
 
 def _solvers() -> dict[str, Solver]:
-    default = cv2.optflow.DualTVL1OpticalFlow_create()
-    light = cv2.optflow.DualTVL1OpticalFlow_create(0.25, 0.15, 0.3, 3, 2, 0.01, 30, 1, 0.5)
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    opencv: Any = cv2  # its type stubs lack these solvers
+    default = opencv.optflow.DualTVL1OpticalFlow_create()
+    # tau, lambda, theta, scales, warps, epsilon, inner and outer iterations, scale factor
+    light = opencv.optflow.DualTVL1OpticalFlow_create(0.25, 0.15, 0.3, 3, 2, 0.01, 30, 1, 0.5)
+    dis = opencv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return {
         REFERENCE: lambda a, b: default.calc(a, b, None),
         "OpenCV TV-L1 light": lambda a, b: light.calc(a, b, None),
         "pfes TV-L1": tvl1,
         "DIS": lambda a, b: dis.calc(a, b, None),
-        "Farneback": lambda a, b: cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 5, 7, 1.5, 0),
+        "Farneback": lambda a, b: opencv.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 5, 7, 1.5, 0),
         "no flow": lambda a, b: np.zeros((*a.shape, 2), np.float32),
     }
 

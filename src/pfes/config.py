@@ -4,12 +4,14 @@ import difflib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from pfes.errors import InputError
+
+T = TypeVar("T")
 
 
 def check(config: Mapping[str, Any], schema_path: Path | str, name: str) -> None:
@@ -20,15 +22,17 @@ def check(config: Mapping[str, Any], schema_path: Path | str, name: str) -> None
         raise InputError(f"{name}: " + "; ".join(problems))
 
 
-def load_experiment(folder: Path | str, name: str, schema_path: Path | str) -> dict[str, Any]:
-    """Read ``{name}.yaml`` from ``folder``: sections of the config that this experiment changes."""
+def load_experiment(folder: Path | str, name: str, schemas: Path | str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``config`` with what the experiment ``{name}.yaml`` in ``folder`` changes, checked against ``schemas``."""
     path = Path(folder) / f"{name}.yaml"
     if not path.is_file():
         known = sorted(item.stem for item in Path(folder).glob("*.yaml"))
         raise InputError(f"experiments: {path} does not exist; expected one of {', '.join(known) or 'none there'}")
-    experiment = yaml.safe_load(path.read_text()) or {}
-    check(experiment, schema_path, str(path))
-    return experiment
+    changes = yaml.safe_load(path.read_text()) or {}
+    check(changes, Path(schemas) / "experiment.schema.yaml", str(path))
+    result = merged(config, {key: value for key, value in changes.items() if key != "description"})
+    check(result, Path(schemas) / "config.schema.yaml", str(path))
+    return result
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +42,22 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         inner = result.get(key)
         result[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else deepcopy(value)
     return result
+
+
+def build(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return the dataclass ``kind`` made from a section of the config; nested dataclasses from nested sections, tuples from lists."""
+    types = get_type_hints(kind)
+    made = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            made[key] = build(types[key], value)
+        else:
+            made[key] = _tuples(value)
+    return kind(**made)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _lines(error: ValidationError) -> Iterator[str]:

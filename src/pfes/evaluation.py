@@ -101,9 +101,7 @@ def evaluate_run(
     videos = store.read_table(videos_path, "videos")
     expressions = store.read_table(expressions_path, "expressions")
     files = {(name, seed): list(paths) for name, seeds in proposals.items() for seed, paths in seeds.items()}
-    matches = {
-        key: outcomes(videos, expressions, read_proposals(paths), protocol, iou) for key, paths in files.items()
-    }
+    matches = {key: outcomes(videos, expressions, read_proposals(paths), protocol, iou) for key, paths in files.items()}
     counts = {key: count_outcomes(videos, found) for key, found in matches.items()}
     metrics = {key: _metric_rows(summarise(found)) for key, found in counts.items()}
     origin = _origin(files, protocol, iou, [videos_path, expressions_path])

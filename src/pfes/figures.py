@@ -34,7 +34,7 @@ from pfes.records import CLASSES
 
 INK = "#1b1b1b"
 CLASS_COLOURS = {"macro": "#0072b2", "micro": "#d55e00"}
-CURVES: tuple[tuple[str, Any], ...] = (("#1b1b1b", "-"), ("#009e73", (0, (4, 1.5))), ("#cc79a7", (0, (1, 1))), ("#8a6d00", "-."))
+CURVES = ((INK, ""), ("#009e73", "4 1.5"), ("#cc79a7", "1 1"), ("#8a6d00", "5 1.5 1 1.5"))  # colour, dashes as in SVG
 _STYLE = {"svg.fonttype": "none", "font.family": ["DejaVu Sans", "sans-serif"], "font.size": 9, "hatch.linewidth": 0.8}
 
 
@@ -55,14 +55,15 @@ def timeline(
     Parameters
     ----------
     fps : sampled frames per second
-    intensity : experiment -> [T]; a curve that leaves [0, 1] is divided by its maximum, and its name says so
+    intensity : experiment -> [T]; a curve that leaves [0, 1] is divided by its maximum, and the legend says so
     truth : one row per instance; columns class, onset, apex, offset
-    proposals : experiment -> one row per proposal; columns class, onset, apex, offset, score, matched (bool)
+    proposals : experiment -> one row per proposal; columns class, onset, apex, offset, score, matched (bool); its order
+        is that of the lanes and of ``CURVES``
     valid : [T], False where no face was found
     true_intensity : [T] in [0, 1], known for the demo dataset only
     missed : experiment -> the rows of ``truth`` that no proposal of it found
     """
-    experiments = list(dict.fromkeys([*intensity, *proposals]))
+    experiments = list(dict.fromkeys([*proposals, *intensity]))
     lanes = ["truth", *experiments]
     figure, (curves, bars) = _rows(1.5, 0.42 * len(lanes) + 0.35)
     for axes in (curves, bars):
@@ -80,13 +81,6 @@ def timeline(
     bars.set_xlabel("time (s)", color=INK)
     if legend:
         figure.legend(handles=_handles(intensity, experiments, true_intensity is not None), **_LEGEND)
-    return figure
-
-
-def timeline_legend(intensity: Mapping[str, NDArray[np.floating]], experiments: Sequence[str], has_truth: bool) -> Figure:
-    """Draw the legend of ``timeline`` alone, for a page that shows many timelines."""
-    figure = _figure(10, 0.62)
-    figure.legend(handles=_handles(intensity, experiments, has_truth), **{**_LEGEND, "loc": "center"})
     return figure
 
 
@@ -132,7 +126,9 @@ def intensity_curve(
 def shade_gaps(axes: Axes, valid: NDArray[np.bool_], fps: float, colour: str = INK) -> None:
     """Shade the runs of frames without a face over the whole height of ``axes``."""
     for onset, offset in runs(~np.asarray(valid, bool)):
-        axes.axvspan((onset - 0.5) / fps, (offset + 0.5) / fps, zorder=0, **_no_face(colour))
+        span = ((onset - 0.5) / fps, (offset + 0.5) / fps)
+        axes.axvspan(*span, zorder=0, color=colour, alpha=0.1, linewidth=0)
+        axes.axvspan(*span, zorder=0, **_no_face(colour))  # apart: a hatch with a fill loses its contrast in SVG
 
 
 def rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -168,7 +164,7 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
-_LEGEND: dict[str, Any] = {"loc": "outside lower center", "ncols": 9, "frameon": False, "fontsize": 8, "handlelength": 1.8, "columnspacing": 1.4}
+_LEGEND: dict[str, Any] = {"loc": "outside lower center", "ncols": 9, "frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 1.8, "columnspacing": 1.4}
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -222,7 +218,8 @@ def _curves(
 
 
 def _curve_styles(count: int) -> list[tuple[str, Any]]:
-    return [CURVES[index % len(CURVES)] for index in range(count)]
+    styles = (CURVES[index % len(CURVES)] for index in range(count))
+    return [(colour, (0, [float(dash) for dash in dashes.split()]) if dashes else "-") for colour, dashes in styles]
 
 
 def _scale(curve: NDArray[np.floating]) -> float:
@@ -299,7 +296,7 @@ def _gap_handle() -> Artist:
 
 
 def _no_face(colour: str) -> dict[str, Any]:
-    return {"facecolor": colour, "edgecolor": colour, "alpha": 0.22, "hatch": "////", "linewidth": 0}
+    return {"facecolor": "none", "edgecolor": colour, "alpha": 0.4, "hatch": "////", "linewidth": 0}
 
 
 def _themed(text: str, prefix: str) -> str:

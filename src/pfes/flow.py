@@ -32,14 +32,14 @@ from pfes import align, decode, provenance, store
 from pfes.align import NOSE, ROIS
 from pfes.errors import InputError
 from pfes.landmarks import WINDOW, Points
-from pfes.tvl1 import TVL1, tvl1
+from pfes.tvl1 import tvl1_window
 
 HALF = WINDOW // 2
 BLOCK = 64  # frames written at a time
 TIP = 30  # landmark that starts the crop shift, the tip of the nose
 
 Grey = NDArray[np.uint8]
-Solver = Callable[[Grey, Grey], NDArray[np.float32]]
+Solver = Callable[[Grey], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -110,18 +110,18 @@ def window_flow(
 
 
 def solver(params: FlowParameters) -> Solver:
-    """Return the function (reference, moving) [S, S] uint8 -> flow [S, S, 2] px of ``params.method``."""
+    """Return the function frames [K, S, S] uint8 -> flow [K - 1, S, S, 2] px from the first frame, by ``params.method``."""
     if params.method == "tvl1":
-        return lambda reference, moving: tvl1(reference, moving, TVL1())
+        return tvl1_window
     if params.method == "tvl1_opencv":
-        dual = cv2.optflow.DualTVL1OpticalFlow_create()
-        return lambda reference, moving: dual.calc(reference, moving, None)
-    if params.method == "farneback":
-        return lambda reference, moving: cv2.calcOpticalFlowFarneback(reference, moving, None, 0.5, 3, 15, 5, 7, 1.5, 0)  # type: ignore[call-overload,no-any-return]
-    if params.method == "dis":
-        dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        return lambda reference, moving: dis.calc(reference, moving, None)
-    raise ValueError(f"flow.method {params.method!r}: expected tvl1, tvl1_opencv, farneback or dis")
+        calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc
+    elif params.method == "farneback":
+        calculate = _farneback
+    elif params.method == "dis":
+        calculate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
+    else:
+        raise ValueError(f"flow.method {params.method!r}: expected tvl1, tvl1_opencv, farneback or dis")
+    return lambda frames: np.stack([calculate(frames[0], frame, None) for frame in frames[1:]])
 
 
 def roi_means(flow: NDArray[np.float32], boxes: align.Boxes) -> NDArray[np.float32]:
@@ -133,6 +133,11 @@ def roi_means(flow: NDArray[np.float32], boxes: align.Boxes) -> NDArray[np.float
         count = max(1, round(ROIS[i].share * len(vectors)))
         means[i] = vectors[np.argpartition(-strength, count - 1)[:count]].mean(0)
     return means
+
+
+def _farneback(reference: Grey, moving: Grey, _: None) -> NDArray[np.float32]:
+    options = {"pyr_scale": 0.5, "levels": 3, "winsize": 15, "iterations": 5, "poly_n": 7, "poly_sigma": 1.5, "flags": 0}
+    return cv2.calcOpticalFlowFarneback(reference, moving, None, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def _windows(frames: Iterable[decode.Frame | None], n_frames: int) -> Iterator[tuple[int, dict[int, Grey]]]:
@@ -157,15 +162,19 @@ def _reference_flow(
     scale = params.size / box[2]  # crop px per px of the recording
     rois = align.roi_boxes(landmarks[reference], box, params.size)
     fixed = align.crop(images[reference], box, params.size)
-    result = {}
-    for j in others:
-        shift = np.rint(landmarks[j, TIP] - landmarks[reference, TIP]).astype(np.int64)
-        for attempt in range(params.recentre + 1):
-            moving = align.crop(images[j], box + np.array([*shift, 0]), params.size)
-            means = roi_means(solve(fixed, moving), rois)
+    shifts = {j: np.rint(landmarks[j, TIP] - landmarks[reference, TIP]).astype(np.int64) for j in others}
+    result, pending = {}, others
+    for _ in range(params.recentre + 1):
+        crops = [align.crop(images[j], box + np.array([*shifts[j], 0]), params.size) for j in pending]
+        moved = []
+        for j, field in zip(pending, solve(np.stack([fixed, *crops])), strict=True):
+            means = roi_means(field, rois)
+            result[j] = means + (shifts[j] * scale).astype(np.float32)
             correction = np.rint(means[NOSE] / scale).astype(np.int64)
-            if attempt == params.recentre or np.abs(means[NOSE]).max() <= 1 or not correction.any():
-                break
-            shift += correction
-        result[j] = means + (shift * scale).astype(np.float32)
+            if np.abs(means[NOSE]).max() > 1 and correction.any():
+                shifts[j] = shifts[j] + correction
+                moved.append(j)
+        pending = moved
+        if not pending:
+            break
     return result

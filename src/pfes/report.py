@@ -8,6 +8,7 @@ timelines show its first seed. The tables ``metrics`` and ``matches`` are those 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def write_report(files: RunFiles, out: Path | str, *, run: str, demo: bool, sett
         seeds=sorted(set(metrics["seed"].tolist()) - {NO_SEED}),
         by_seed=figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
         subjects=_subjects(files, quality),
-        legend=_legend(files),
+        curves=_curve_legend(files),
+        true_intensity=bool(files.truth),
         quality=quality,
         dataset=dataset_counts(videos, store.read_table(files.expressions, "expressions")),
         repairs=store.read_table(files.repairs, "repairs"),
@@ -212,9 +214,10 @@ def dataset_counts(videos: pd.DataFrame, expressions: pd.DataFrame) -> list[dict
 
 
 def first_seeds(files: RunFiles) -> list[Key]:
-    """Return (experiment, lowest seed) of every experiment that has proposals, in the order given."""
+    """Return (experiment, lowest seed) of every experiment that has proposals: those with curves first, as given."""
     names = dict.fromkeys(name for name, _ in files.proposals)
-    return [(name, min(seed for other, seed in files.proposals if other == name)) for name in names]
+    keys = [(name, min(seed for other, seed in files.proposals if other == name)) for name in names]
+    return sorted(keys, key=lambda key: key not in files.scores)
 
 
 def stage_cost(stage: str, paths: Sequence[Path]) -> dict[str, Any]:
@@ -284,11 +287,10 @@ def _intensities(paths: Sequence[Path]) -> dict[str, NDArray[np.floating]]:
     }
 
 
-def _legend(files: RunFiles) -> Markup:
-    names = [name for name, _ in first_seeds(files)]
-    curves = {name: np.zeros(1) for name, seed in first_seeds(files) if (name, seed) in files.scores}
-    figure = figures.timeline_legend(curves, names, bool(files.truth))
-    return Markup(figures.svg(figure, label="Legend of the timelines", prefix="legend-"))
+def _curve_legend(files: RunFiles) -> list[dict[str, str]]:
+    """Name, colour and dash pattern of each experiment that has a curve, as ``figures.timeline`` draws it."""
+    styles = zip(first_seeds(files), cycle(figures.CURVES))
+    return [{"name": key[0], "colour": colour, "dashes": dashes} for key, (colour, dashes) in styles if key in files.scores]
 
 
 def _stages(files: RunFiles) -> list[dict[str, Any]]:

@@ -16,7 +16,10 @@ from pfes.datasets.release import REFUSAL_COLUMNS, REPAIR_COLUMNS, Release
 from pfes.errors import InputError
 from pfes.records import EXPRESSION_COLUMNS, VIDEO_COLUMNS, Video
 
-ADAPTERS: dict[str, Callable[[Mapping[str, Any], Path], Release]] = {"demo": demo.load, "generic": generic.load}
+ADAPTERS: dict[str, Callable[[Mapping[str, Any], Path], Release]] = {
+    "demo": lambda settings, folder: demo.load({**settings["demo"], "folder": folder / "demo"}),
+    "generic": generic.load,
+}
 
 
 def load(name: str, settings: Mapping[str, Any], folder: Path | str = "results") -> Release:

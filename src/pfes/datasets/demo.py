@@ -58,7 +58,7 @@ class DemoParameters:
     fps : float
         Frame rate, 20 to 60 per second.
     width, height : int
-        Size of the frames in px, even, at least 160; the crop of 9 g is about 0.55 of the shorter side.
+        Size of the frames in px, even, at least 160; the crop of 9 g is about 0.53 of the shorter side.
     seed : int
         Seed of everything that is random.
     macro_px, micro_px : tuple of float

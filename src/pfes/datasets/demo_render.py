@@ -38,7 +38,7 @@ Array = NDArray[np.float32]
 
 MARGIN, STEP = 32, 2
 CROP_PX = 9 / 128  # g per px of the crop at 128 px
-FACE_SHARE = 0.55  # of the shorter side of the frame that the crop of 9 g takes
+FACE_SHARE = 0.53  # of the shorter side of the frame that the crop of 9 g takes
 ITERATIONS = 7
 
 # Vertices of MediaPipe's mesh along the edges of the lids and of the inner lips, image left to right.
@@ -92,6 +92,10 @@ class Slit:
     def undo(self, points: Array, activation: float) -> Array:
         """Return where moved points [N, 2] lay on the still face."""
         return self._along(points, activation * self.shifts, activation * self.shifts, -1.0)
+
+    def outline(self) -> Array:
+        """Return points [2 n, 2] around the region that moves."""
+        return np.concatenate([np.stack([self.x, curve], axis=1) for curve in (self.curves[0], self.curves[-1])])
 
     def _along(self, points: Array, moved: Array, shifts: Array, sign: float) -> Array:
         x = np.clip(points[:, 0], self.x[0], self.x[-1])
@@ -193,19 +197,17 @@ def sample(field: Array, points: Array) -> Array:
 
 def _still_positions(face: Face, script: demo.Script, curves: list[NDArray], frame: int, pixels: Array) -> Array:
     """Return the position on the still face [H, W, 2] that each pixel of the frame shows."""
-    height, width = pixels.shape[:2]
     nodes = _nodes(*face.image.shape[1::-1], STEP)
     moved = _labelled(face, script, curves, frame) + _unlabelled(face, script, frame)
     forward = _displacement(face, script.pose[frame], nodes, moved, face.depth, face.head)
     scale = np.array([[1 / STEP, 0, MARGIN / STEP], [0, 1 / STEP, MARGIN / STEP]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    still = pixels + cv2.warpAffine(invert(forward), scale, (width, height), flags=flags)
-    now = _moved_curves(face, script, frame)
-    for (slit, activation), (low, high) in zip(_slits(face, script, frame), now, strict=True):
+    still = pixels + cv2.warpAffine(invert(forward), scale, pixels.shape[1::-1], flags=flags)
+    for slit, activation in _slits(face, script, frame):
         if abs(activation) > 1e-3:
-            pad = 4 + int(np.abs(forward).max())
-            x0, y0 = np.maximum(np.floor(low).astype(int) - MARGIN - pad, 0)
-            x1, y1 = np.ceil(high).astype(int) - MARGIN + pad
+            outline = slit.outline()
+            outline += sample(forward, outline) - MARGIN
+            (x0, y0), (x1, y1) = np.maximum(outline.min(0) - 8, 0).astype(int), np.maximum(outline.max(0) + 9, 0).astype(int)
             patch = still[y0:y1, x0:x1]
             patch[:] = slit.undo(patch.reshape(-1, 2), activation).reshape(patch.shape)
     return still
@@ -218,3 +220,242 @@ def invert(field: Array) -> Array:
     for _ in range(ITERATIONS):
         inverse = -cv2.remap(field, nodes + inverse / STEP, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return inverse
+
+
+def _slits(face: Face, script: demo.Script, frame: int) -> list[tuple[Slit, float]]:
+    """Return lids and lips with their closure; a closure of the lips below 0 opens them wider than in the portrait."""
+    lips = 1 - face.mouth - script.talk[frame]
+    return [*((lid, float(script.blink[frame])) for lid in face.lids), (face.lips, float(lips))]
+
+
+def _labelled(face: Face, script: demo.Script, curves: list[NDArray], frame: int) -> Array:
+    """Return the field of all expressions of one frame, px."""
+    field = np.zeros((*face.depth.shape, 2), np.float32)
+    for instance, curve in zip(script.instances, curves, strict=True):
+        for name, amplitude in instance.actions if curve[frame] else ():
+            field += face.actions[name] * np.float32(amplitude * curve[frame])
+    return field
+
+
+def _unlabelled(face: Face, script: demo.Script, frame: int) -> Array:
+    """Return the field of the lips narrowing in talk, px."""
+    return face.actions["pucker"] * np.float32(script.pucker[frame])
+
+
+def _displacement(face: Face, pose: NDArray, at: Array, moved: Array, depth: Array, head: Array) -> Array:
+    """Return D = E + w [A(b + E) - (b + E) + z v] for positions ``at`` (any shape [..., 2]), E = ``moved``."""
+    x, y, roll, scale, yaw, pitch = pose
+    angle, centre = np.deg2rad(roll), face.landmarks.mean(0)
+    turn = np.exp(scale) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) - np.eye(2)
+    parallax = np.sin(np.deg2rad([yaw, pitch]))
+    rigid = (at + moved - centre) @ turn.astype(np.float32) + (np.array([x, y]) * face.g).astype(np.float32)
+    return (moved + head[..., None] * (rigid - depth[..., None] * parallax.astype(np.float32))).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def still_face(params: demo.DemoParameters, subject: int) -> Face:
+    """Return a subject's still face: the portrait, warped and toned as drawn from the subject's own seed."""
+    rng = demo.subject_generator(params, subject)
+    image, mesh, person = portrait(params.width, params.height, bool((subject + params.seed) % 2))
+    shape = _shape_field(mesh, image.shape, rng)
+    still = _nodes(*image.shape[1::-1], 1) + _full_size(invert(shape), image.shape)
+    image, person = (cv2.remap(item, still, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101) for item in (image, person))
+    mesh = np.concatenate([mesh[:, :2] + sample(shape, mesh[:, :2]), mesh[:, 2:]], axis=1).astype(np.float32)
+    points, g = mesh[list(MESH_68), :2], _unit(mesh)
+    lids = tuple(_lid(mesh[list(upper), :2], mesh[list(lower), :2], g) for upper, lower in LIDS)
+    lips, mouth = _lips(mesh, g), float(rng.uniform(0.12, 0.3))
+    rest = lips.move(points, 1 - mouth)
+    nodes = _nodes(*image.shape[1::-1], STEP)
+    return Face(
+        _toned(image, person, mesh, rng), points, g, _action_fields(rest, nodes, g), _depth(mesh, nodes, g),
+        _head_window(rest, nodes, g), lids, lips, mouth,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def portrait(width: int, height: int, mirrored: bool) -> tuple[NDArray[np.uint8], Array, Array]:
+    """Return the portrait on the canvas (BGR), its face mesh [468, 3] (px; z away from the camera) and person mask [h, w]."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh  # seconds to import
+    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+    from skimage import data
+
+    photo = np.ascontiguousarray(data.astronaut()[:, ::-1] if mirrored else data.astronaut())
+    with FaceMesh(static_image_mode=True) as detector:
+        mesh = _mesh(detector, photo)
+        canvas = np.array((width, height)) + 2 * MARGIN
+        turn = _upright(mesh, FACE_SHARE * min(width, height) / 9, canvas)
+        photo = cv2.warpAffine(photo, turn, canvas.tolist(), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
+        mesh = _mesh(detector, photo)
+    with SelfieSegmentation() as segmenter:
+        person = segmenter.process(photo).segmentation_mask
+    sharp = cv2.addWeighted(photo, 1.35, cv2.GaussianBlur(photo, (0, 0), 2.0), -0.35, 0)
+    return cv2.cvtColor(sharp, cv2.COLOR_RGB2BGR), mesh, person
+
+
+def _mesh(detector, image: NDArray[np.uint8]) -> Array:  # noqa: ANN001 - MediaPipe has no types
+    height, width = image.shape[:2]
+    found = detector.process(image).multi_face_landmarks[0].landmark[:468]
+    return np.array([(point.x * width, point.y * height, point.z * width) for point in found], np.float32)
+
+
+def _unit(mesh: Array) -> float:
+    return float(np.linalg.norm(mesh[133, :2] - mesh[362, :2]) / 2)
+
+
+def _upright(mesh: Array, g: float, canvas: NDArray) -> NDArray:
+    """Return the similarity [2, 3] that levels the eyes, brings their half distance to g and centres the head."""
+    inner = mesh[[133, 362], :2]
+    angle = np.arctan2(*(inner[1] - inner[0])[::-1])
+    turn = g / _unit(mesh) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    target = canvas / 2 - (0, 0.6 * g)
+    return np.concatenate([turn, (target - turn @ inner.mean(0))[:, None]], axis=1)
+
+
+def _shape_field(mesh: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Draw a subject's geometry: a displacement field of the canvas, px."""
+    nodes = _nodes(shape[1], shape[0], STEP)
+    points, g = mesh[list(MESH_68), :2], _unit(mesh)
+    from_eyes = nodes - mesh[[133, 362], :2].mean(0)
+    width, length, chin = rng.uniform((-0.09, -0.05, -0.07), (0.09, 0.05, 0.1))
+    below = np.maximum(from_eyes[..., 1] - 2 * g, 0)
+    field = _head_window(points, nodes, g)[..., None] * np.stack(
+        [width * from_eyes[..., 0], length * from_eyes[..., 1] + chin * below * np.exp(-((below / (4 * g)) ** 2))], axis=-1
+    )
+    spread = {"jaw": 0.3, "eye": 0.13, "brow": 0.16, "nose": 0.1, "mouth": 0.2, "lips": 0.08}
+    for name, most in spread.items():
+        field += _action(name, points, nodes, g, "both") * np.float32(rng.uniform(-most, most) * g)
+    field += _action("smile", points, nodes, g, "both") * np.float32(rng.uniform(0.05, 0.28) * g)
+    return field.astype(np.float32)
+
+
+def _toned(image: NDArray[np.uint8], person: Array, mesh: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a subject's colours: backdrop, hair, skin, light, moles and grain."""
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
+    person = _matte(lab, cv2.GaussianBlur(cv2.erode(person, np.ones((5, 5))), (0, 0), 1.5))
+    hair = person * _hair(lab, mesh)
+    skin = person * (1 - hair)
+    lab[..., 0] *= 1 - 0.3 * _teeth(mesh, person.shape)
+    lab[..., 0] *= 1 + (1 - person) * rng.uniform(-0.3, 0.1) + hair * rng.uniform(-0.5, 0.25) + skin * rng.uniform(-0.28, 0.04)
+    for mask, low, high in ((1 - person, (-8, -16), (8, 10)), (hair, (-1, -14), (9, 4)), (skin, (0, -3), (4, 5))):
+        lab[..., 1:] += (mask * np.minimum(lab[..., 0] / 50, 1))[..., None] * rng.uniform(low, high)
+    x, y = np.moveaxis(_nodes(*image.shape[1::-1], 1) - mesh[:, :2].mean(0), -1, 0) / (6 * _unit(mesh))
+    angle = rng.uniform(0, 2 * np.pi)
+    lab[..., 0] *= 1 + rng.uniform(0.04, 0.14) * np.tanh(x * np.cos(angle) + y * np.sin(angle))
+    grain = cv2.GaussianBlur(rng.normal(0, 1, image.shape[:2]).astype(np.float32), (0, 0), 1.0)
+    lab[..., 0] = np.clip(lab[..., 0] + _moles(x, y, rng) + 2.6 * grain * (0.3 + 0.7 * person), 0, 100)
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2BGR) * 255, 0, 255).round().astype(np.uint8)
+
+
+def _hair(lab: Array, mesh: Array) -> Array:
+    """Return how much each pixel [h, w] is hair: above the mouth, yellow rather than red, or dark and beside the face."""
+    above = 1 / (1 + np.exp((np.arange(len(lab))[:, None] - mesh[13, 1]) / 6))
+    yellow = 1 / (1 + np.exp((9 - cv2.GaussianBlur(lab[..., 2] - 1.6 * lab[..., 1], (0, 0), 2)) / 1.5))
+    inner = np.zeros(lab.shape[:2], np.float32)
+    cv2.fillConvexPoly(inner, cv2.convexHull(mesh[:, :2].astype(np.int32)), 1.0)
+    dark = (1 - inner) / (1 + np.exp((lab[..., 0] - 35) / 4))
+    return _matte(lab, (above * np.maximum(yellow, dark)).astype(np.float32))
+
+
+def _matte(lab: Array, mask: Array) -> Array:
+    """Refine a mask [h, w] along the edges of the image."""
+    return np.clip(cv2.ximgproc.guidedFilter(lab / 100, mask, 8, 1e-3), 0, 1)
+
+
+def _teeth(mesh: Array, shape: tuple[int, ...]) -> Array:
+    """Return the inside of the mouth [h, w], which is shaded: lips that nearly touch show no white line."""
+    inside = np.zeros(shape, np.float32)
+    outline = [*LIPS[0], *reversed(LIPS[1][1:-1])]
+    cv2.fillPoly(inside, [mesh[outline, :2].round().astype(np.int32)], 1.0)
+    return cv2.GaussianBlur(inside, (0, 0), 1.0)
+
+
+def _moles(x: Array, y: Array, rng: np.random.Generator) -> Array:
+    """Return the darkening (L*) of a few moles on the cheeks; x, y in units of half a face."""
+    darkening = np.zeros_like(x)
+    for _ in range(int(rng.integers(2, 6))):
+        centre, radius = rng.uniform((-0.55, -0.1), (0.55, 0.6)), rng.uniform(0.012, 0.022)
+        darkening -= rng.uniform(8, 22) * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * radius**2))
+    return darkening
+
+
+def _action_fields(points: Array, nodes: Array, g: float) -> dict[str, Array]:
+    """Return the field of every action, px of the canvas per px of the crop at 128 px, at its strongest landmark."""
+    names = {name: (name.removesuffix("_left").removesuffix("_right"), "both") for name in (*demo.ACTIONS, "pucker")}
+    for name in names:
+        if name.endswith(("_left", "_right")):
+            names[name] = (names[name][0], name.rsplit("_")[-1])
+    return {name: _action(half, points, nodes, g, side) * np.float32(CROP_PX * g) for name, (half, side) in names.items()}
+
+
+def _action(name: str, points: Array, nodes: Array, g: float, side: str) -> Array:
+    """Return the field of an action on one side or both, scaled to length 1 at the landmark that it moves most."""
+    field = np.zeros(nodes.shape, np.float32)
+    for groups, direction, widths in HALVES[name]:
+        mirrored = tuple(tuple(MIRROR[i] for i in group) for group in groups)
+        sides = {"left": (groups, direction), "right": (mirrored, (-direction[0], direction[1]))}
+        chosen = sides.values() if side == "both" else [sides[side]]
+        anchors = [points[list(group)].mean(0) for chosen_groups, _ in chosen for group in chosen_groups]
+        directions = [way for chosen_groups, way in chosen for _ in chosen_groups]
+        field += _bump(np.array(anchors), np.array(directions), widths, nodes, g)
+    return field / np.linalg.norm(sample(field, points), axis=1).max()
+
+
+def _bump(anchors: Array, directions: Array, widths: tuple[float, float, float], nodes: Array, g: float) -> Array:
+    """Return a smooth hill over the anchors [n, 2] that moves along their directions [n, 2]; widths in g."""
+    offset = (nodes[:, :, None] - anchors) / g  # (ny, nx, n, 2)
+    height = np.where(offset[..., 1] < 0, widths[1], widths[2])
+    weight = np.exp(-2 * ((offset[..., 0] / widths[0]) ** 2 + (offset[..., 1] / height) ** 2)) + 1e-30
+    total = weight.sum(-1)[..., None]
+    return (total**0.25 * (weight @ directions) / total).astype(np.float32)
+
+
+def _depth(mesh: Array, nodes: Array, g: float) -> Array:
+    """Return the mesh's z [ny, nx], smoothed over 0.4 g, level outside of the face."""
+    coarse = nodes[::4, ::4]
+    squared = ((coarse[:, :, None] - mesh[:, :2]) ** 2).sum(-1) / (0.4 * g) ** 2
+    weight = np.exp(-0.5 * (squared - squared.min(-1, keepdims=True)))
+    depth = (weight @ (mesh[:, 2] - mesh[:, 2].mean()) / weight.sum(-1)).astype(np.float32)
+    depth = cv2.GaussianBlur(depth, (0, 0), 1.5)
+    lattice = _nodes(nodes.shape[1], nodes.shape[0], 1) / 4
+    return cv2.remap(depth, lattice, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _head_window(points: Array, nodes: Array, g: float) -> Array:
+    """Return w [ny, nx]: 1 on face and hair, falling smoothly to 0 towards the edges of the canvas."""
+    centre = points[[39, 42]].mean(0) - (0, 0.5 * g)
+    radius = np.linalg.norm((nodes - centre) / (np.array([6.8, 7.6]) * g), axis=-1)
+    return (1 - demo.smooth_step((radius - 0.95) / 0.55)).astype(np.float32)
+
+
+def _lid(upper: Array, lower: Array, g: float) -> Slit:
+    """Return the slit of one eye: closing brings the upper lid down nearly to the lower one."""
+    x, (top, bottom) = _columns(upper, lower, 0.25 * g)
+    gap = np.maximum(bottom - top, 0)
+    curves = np.stack([top - 0.62 * g, top, bottom, bottom + 0.4 * g])
+    return Slit(x, curves, np.stack([0 * gap, 0.9 * gap, -0.04 * gap, 0 * gap]))
+
+
+def _lips(mesh: Array, g: float) -> Slit:
+    """Return the slit of the mouth: closing brings the lower lip, with the chin, up to the upper one."""
+    x, (top, bottom) = _columns(mesh[list(LIPS[0]), :2], mesh[list(LIPS[1]), :2], 0.5 * g)
+    gap = np.maximum(bottom - top, 0)
+    chin = np.full_like(top, mesh[152, 1] - 0.3 * g)
+    return Slit(x, np.stack([top, bottom, chin, chin + 1.8 * g]), np.stack([0 * gap, -gap, -0.8 * gap, 0 * gap]))
+
+
+def _columns(upper: Array, lower: Array, margin: float) -> tuple[Array, list[Array]]:
+    """Return columns and the smoothed rows of two edges over them; beyond the corners both edges are one."""
+    x = np.arange(np.floor(upper[0, 0] - margin), np.ceil(upper[-1, 0] + margin) + 1, dtype=np.float32)
+    rows = [np.interp(x, edge[:, 0], edge[:, 1]).astype(np.float32) for edge in (upper, lower)]
+    return x, [cv2.GaussianBlur(row[None], (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)[0] for row in rows]
+
+
+def _nodes(width: int, height: int, step: int) -> Array:
+    """Return the positions [ny, nx, 2] (x, y) of every ``step``-th pixel."""
+    return np.stack(np.meshgrid(np.arange(0, width, step), np.arange(0, height, step)), axis=-1).astype(np.float32)
+
+
+def _full_size(field: Array, shape: tuple[int, ...]) -> Array:
+    """Interpolate a field on the nodes to every pixel of the canvas."""
+    scale = np.array([[1 / STEP, 0, 0], [0, 1 / STEP, 0]], np.float32)
+    return cv2.warpAffine(field, scale, shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)

@@ -1,0 +1,16 @@
+rule features:
+    input:
+        model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
+        snippets=list(per_video("snippets").values()),
+    output:
+        RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",
+    log:
+        LOGS / "features/{experiment}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "features/{experiment}/{fold}/seed{seed}.tsv"
+    resources:
+        mem_mb=3000,
+    params:
+        code=code("pfes.training"),
+    script:
+        "../workflow/scripts/features.py"

@@ -1,0 +1,63 @@
+def held_out_files(stage):
+    """Return an input function: the files of a stage for the videos of the held-out subject."""
+    return lambda wildcards: list(per_video(stage, [HELD_OUT[wildcards.fold]]).values())
+
+
+rule scores:
+    input:
+        model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
+        features=RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",
+        snippets=held_out_files("snippets"),
+    output:
+        RUN / "spot/{experiment}/{fold}/seed{seed}/scores.h5",
+    log:
+        LOGS / "scores/{experiment}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "scores/{experiment}/{fold}/seed{seed}.tsv"
+    resources:
+        mem_mb=2000,
+    params:
+        held_out=lambda wildcards: HELD_OUT[wildcards.fold],
+        code=code("pfes.training"),
+    script:
+        "../workflow/scripts/scores.py"
+
+
+rule spot:
+    input:
+        scores=RUN / "spot/{experiment}/{fold}/seed{seed}/scores.h5",
+        videos=RUN / "dataset/videos.parquet",
+        faces=held_out_files("faces"),
+    output:
+        RUN / "spot/{experiment}/{fold}/seed{seed}/proposals.parquet",
+    log:
+        LOGS / "spot/{experiment}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "spot/{experiment}/{fold}/seed{seed}.tsv"
+    resources:
+        mem_mb=1000,
+    params:
+        spot=lambda wildcards: EXPERIMENTS[wildcards.experiment]["spot"],
+        code=code("pfes.proposals"),
+    script:
+        "../workflow/scripts/spot.py"
+
+
+rule baseline:
+    input:
+        snippets=list(per_video("snippets").values()),
+        faces=list(per_video("faces").values()),
+        videos=RUN / "dataset/videos.parquet",
+    output:
+        RUN / "spot/baseline/proposals.parquet",
+    log:
+        LOGS / "spot/baseline.log",
+    benchmark:
+        BENCHMARKS / "spot/baseline.tsv"
+    resources:
+        mem_mb=1000,
+    params:
+        baseline=config["baseline"],
+        code=code("pfes.baseline"),
+    script:
+        "../workflow/scripts/baseline.py"

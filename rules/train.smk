@@ -1,0 +1,31 @@
+def others(wildcards):
+    """Return the snippets of all subjects but the held-out one: a fold's training cannot open anything else."""
+    train = next(fold.train for fold in FOLDS if fold.held_out == HELD_OUT[wildcards.fold])
+    return list(per_video("snippets", train).values())
+
+
+rule train:
+    input:
+        snippets=others,
+        points=RUN / "points/{experiment}/seed{seed}.parquet",
+        videos=RUN / "dataset/videos.parquet",
+    output:
+        model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
+        log=RUN / "train/{experiment}/{fold}/seed{seed}/log.parquet",
+    log:
+        LOGS / "train/{experiment}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "train/{experiment}/{fold}/seed{seed}.tsv"
+    resources:
+        mem_mb=4000,
+    params:
+        held_out=lambda wildcards: HELD_OUT[wildcards.fold],
+        model=lambda wildcards: EXPERIMENTS[wildcards.experiment]["model"],
+        training=lambda wildcards: EXPERIMENTS[wildcards.experiment]["training"],
+        spotting=lambda wildcards: {
+            **{key: config[key] for key in ("sampling", "faces", "flow", "snippets")},
+            "spot": EXPERIMENTS[wildcards.experiment]["spot"],
+        },
+        code=code("pfes.training"),
+    script:
+        "../workflow/scripts/train.py"

@@ -1,0 +1,455 @@
+"""Training of SpotFormer with a P-FES head, one model per fold, and the files that a trained model leaves.
+
+Conventions
+-----------
+One video is one step, whole and unpadded; videos come in a new order each epoch. Adam with L2 weight decay, learning
+rate halved every ``decay_every`` epochs (arXiv 2511.16952, doi 10.1109/TBIOM.2026.3651893). The same videos, parameters
+and seed give the same weights on the same machine, whatever the number of cores.
+
+Files
+-----
+model.pt     torch.save of {kind, format, state, meta}; tensors and plain types only, read with weights_only=True.
+             meta: model, training, spotting (parameters), experiment, seed, held_out, train_subjects, train_videos,
+             provenance.
+log.parquet  kind ``log``, one row per epoch: mean of each weighted loss term over videos, theta, learning_rate, seconds.
+features.h5, scores.h5  see pfes.store; attribute ``model`` is the SHA-256 of the model.pt they come from.
+
+A fold's model never sees its held-out subject: ``train_fold`` opens no file of that subject, and ``load_model`` and
+``score_fold`` refuse a model for a subject or a video that it was trained on.
+
+Differences
+-----------
+Pseudo-labels come from a second pass through the heads without dropout on the features of the training pass
+(SpotFormer's own embedding dropout and batch statistics stay in). The release takes them from the noisy pass.
+"""
+
+import io
+import json
+import pickle
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pfes import provenance, store
+from pfes.errors import InputError
+from pfes.heads import JournalHead
+from pfes.losses import LossParameters, journal_loss
+from pfes.pseudo_labels import GimParameters, pseudo_labels
+from pfes.records import CLASSES
+from pfes.spotformer import JOINT_PADDING, Padding, SpotFormer
+
+FORMAT = 1
+CHUNK = 256  # frames per inference batch; bounds memory
+
+
+@dataclass(frozen=True)
+class ModelParameters:
+    """Size of the network; the defaults are the paper's.
+
+    Parameters
+    ----------
+    width : channels of SpotFormer and heads.
+    heads : attention heads; must divide ``width``.
+    dropout : on SpotFormer's embedding.
+    head_dropout : in the P-FES head.
+    padding : of SpotFormer's four convolutions over time, (1, 1, 1, 0) or (0, 0, 1, 1).
+    """
+
+    width: int = 256
+    heads: int = 4
+    dropout: float = 0.1
+    head_dropout: float = 0.7
+    padding: Padding = JOINT_PADDING
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """How a fold is trained; the defaults are the paper's.
+
+    Parameters
+    ----------
+    epochs : passes over the training videos.
+    learning_rate : of Adam at the start.
+    weight_decay : L2 penalty of Adam.
+    decay_every, decay : the learning rate is multiplied by ``decay`` every ``decay_every`` epochs.
+    clip : largest norm of the gradient of one step; None for no limit.
+    device : ``cpu``, ``cuda``, or ``auto`` for CUDA where there is one.
+    gim : parameters of the pseudo-labels.
+    loss : weights of the loss terms.
+    """
+
+    epochs: int = 100
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.1
+    decay_every: int = 30
+    decay: float = 0.5
+    clip: float | None = None
+    device: str = "auto"
+    gim: GimParameters = field(default_factory=GimParameters)
+    loss: LossParameters = field(default_factory=LossParameters)
+
+
+@dataclass(frozen=True)
+class TrainingVideo:
+    """What training sees of one video: flow and points, no onset, no offset.
+
+    Parameters
+    ----------
+    snippets : float32 [T, 17, 10, 2], px.
+    valid : bool [T], frames that count in the losses.
+    point_frames, point_classes : int64 [I]; classes 0 macro, 1 micro. I may be 0.
+    """
+
+    video_id: str
+    subject: str
+    snippets: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    point_frames: NDArray[np.int64]
+    point_classes: NDArray[np.int64]
+
+
+class SpottingModel(nn.Module):
+    """SpotFormer and the journal head."""
+
+    def __init__(self, params: ModelParameters) -> None:
+        super().__init__()
+        self.params = params
+        self.spotformer = SpotFormer(params.width, params.heads, params.padding, params.dropout)
+        self.head = JournalHead(params.width, params.head_dropout)
+
+    def forward(self, snippets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features [T, D], intensity [T] and class scores [T, 2] of ``snippets`` [T, 17, 10, 2]."""
+        features = self.spotformer(snippets)
+        _, intensity, class_scores = self.head(features)
+        return features, intensity, class_scores
+
+
+def training_parameters(config: Mapping[str, Any]) -> TrainingParameters:
+    """Build TrainingParameters from a plain mapping with optional mappings ``gim`` and ``loss`` inside."""
+    parts = {"gim": GimParameters, "loss": LossParameters}
+    plain = {key: _tuples(value) for key, value in config.items() if key not in parts}
+    try:
+        nested = {
+            key: part(**{name: _tuples(value) for name, value in config[key].items()}) for key, part in parts.items() if key in config
+        }
+        return TrainingParameters(**plain, **nested)
+    except TypeError as error:
+        raise InputError(f"training parameters: {error}; see TrainingParameters, GimParameters and LossParameters") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+def train(
+    videos: Sequence[TrainingVideo],
+    model_params: ModelParameters,
+    params: TrainingParameters,
+    seed: int,
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> tuple[SpottingModel, pd.DataFrame]:
+    """Train one model.
+
+    Parameters
+    ----------
+    seed : of the weights, the order of videos, dropout and the overlap rule.
+    progress : called with the log's row after each epoch.
+
+    Returns
+    -------
+    model on the CPU in eval mode, and the log (see the module's Files).
+
+    Raises
+    ------
+    InputError
+        No video or no point, a point beyond its video, or a loss that is not finite (video, epoch and terms named).
+    """
+    _check(videos)
+    device = _device(params.device)
+    rows: list[dict[str, float]] = []
+    with reproducible(seed):
+        model = SpottingModel(model_params).to(device).train()
+        optimiser = torch.optim.Adam(model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
+        schedule = torch.optim.lr_scheduler.StepLR(optimiser, params.decay_every, params.decay)
+        generator = torch.Generator().manual_seed(seed)
+        for epoch in range(params.epochs):
+            started = time.perf_counter()
+            order = torch.randperm(len(videos), generator=generator).tolist()
+            steps = [_step(model, optimiser, videos[i], epoch, params, generator) for i in order]
+            rows.append(
+                {
+                    "epoch": epoch,
+                    **{name: float(np.mean([step[name] for step in steps])) for name in steps[0]},
+                    "theta": params.gim.theta(epoch),
+                    "learning_rate": schedule.get_last_lr()[0],
+                    "seconds": time.perf_counter() - started,
+                }
+            )
+            schedule.step()
+            if progress is not None:
+                progress(rows[-1])
+    return model.cpu().eval(), pd.DataFrame(rows)
+
+
+def _step(
+    model: SpottingModel,
+    optimiser: torch.optim.Optimizer,
+    video: TrainingVideo,
+    epoch: int,
+    params: TrainingParameters,
+    generator: torch.Generator,
+) -> dict[str, float]:
+    """Take one optimiser step on one video and return its loss terms."""
+    device = next(model.parameters()).device
+    snippets, valid, frames, classes = (
+        torch.as_tensor(array, device=device)
+        for array in (video.snippets, video.valid, video.point_frames, video.point_classes)
+    )
+    features, intensity, class_scores = model(snippets)
+    hidden, clean_intensity, _ = model.head.clean(features)
+    labels = pseudo_labels(
+        epoch, hidden, clean_intensity, frames, classes, params.gim, valid=valid, generator=generator
+    )  # fmt: skip
+    terms = journal_loss(features, intensity, class_scores, labels, params.loss, valid=valid)
+    values = {name: float(value) for name, value in zip(terms, torch.stack(list(terms.values())).tolist(), strict=True)}
+    if not np.isfinite(list(values.values())).all():
+        named = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        raise InputError(
+            f"{video.video_id}: loss is not finite in epoch {epoch} ({named}); "
+            "is the flow of this video sane, and is the learning rate too high?"
+        )
+    optimiser.zero_grad()
+    terms["total"].backward()
+    if params.clip is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), params.clip)
+    optimiser.step()
+    return values
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Seed torch, use one thread and deterministic algorithms inside the block; the caller's settings come back after.
+
+    With several threads a sum is split by their number, which changes its rounding.
+    """
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic)
+
+
+def _check(videos: Sequence[TrainingVideo]) -> None:
+    if not videos:
+        raise InputError("training: no usable video of any training subject; a fold needs at least one other subject")
+    if not any(len(video.point_frames) for video in videos):
+        raise InputError(f"training: none of the {len(videos)} training videos has a point; are there labelled expressions?")
+    for video in videos:
+        outside = video.point_frames[(video.point_frames < 0) | (video.point_frames >= len(video.snippets))]
+        if len(outside):
+            raise InputError(f"{video.video_id}: point at frame {outside[0]} of {len(video.snippets)} frames; rerun rule points")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("training: device cuda, but torch finds no CUDA device; use auto or cpu")
+    return torch.device(name)
+
+
+@torch.inference_mode()
+def predict(
+    model: SpottingModel, snippets: NDArray[np.float32], *, chunk: int = CHUNK
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return features [T, D], intensity [T] and class scores [T, 2] of ``snippets`` [T, 17, 10, 2], in eval mode.
+
+    Memory does not grow with T beyond the results: ``chunk`` frames pass at a time. T may be 0.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    blocks = [model(torch.as_tensor(snippets[i : i + chunk], device=device)) for i in range(0, max(len(snippets), 1), chunk)]
+    features, intensity, class_scores = (torch.cat(parts).cpu().numpy() for parts in zip(*blocks, strict=True))
+    return features, intensity, class_scores
+
+
+# ------------------------------------------------------------------------------------------------ the model's file
+
+
+def save_model(path: Path | str, model: SpottingModel, meta: Mapping[str, Any]) -> None:
+    """Write ``model`` and ``meta`` (plain types only) to ``path``."""
+    plain = json.loads(json.dumps(dict(meta)))
+    buffer = io.BytesIO()  # so that the archive's inner names, and with them its bytes, do not depend on the path
+    torch.save({"kind": "model", "format": FORMAT, "state": model.state_dict(), "meta": plain}, buffer)
+    with store.atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load_model(path: Path | str, *, for_subject: str | None = None) -> tuple[SpottingModel, dict[str, Any]]:
+    """Read a model (eval mode, CPU) and its meta.
+
+    Parameters
+    ----------
+    for_subject : subject that the model is to be tested on.
+
+    Raises
+    ------
+    InputError
+        The file is no pfes model, or the model was trained on ``for_subject``.
+    """
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a pfes model ({reason}); expected a model.pt written by rule train") from error
+    if not isinstance(held, dict) or held.get("kind") != "model":
+        raise InputError(f"{path}: not a pfes model; expected a model.pt written by rule train")
+    if held["format"] != FORMAT:
+        raise InputError(f"{path}: model of format {held['format']}, expected {FORMAT}; rerun rule train")
+    meta = held["meta"]
+    if for_subject is not None and for_subject in meta["train_subjects"]:
+        raise InputError(
+            f"{path}: this model was trained on subject {for_subject!r} and cannot be tested on it; "
+            f"it was made for subject {meta['held_out']!r}"
+        )
+    model = SpottingModel(ModelParameters(**{key: _tuples(value) for key, value in meta["model"].items()}))
+    model.load_state_dict(held["state"])
+    return model.eval(), meta
+
+
+# ------------------------------------------------------------------------------------------------ one fold, files in and out
+
+
+def train_fold(
+    snippet_paths: Mapping[str, Path | str],
+    points_path: Path | str,
+    videos_path: Path | str,
+    held_out: str | None,
+    out_model: Path | str,
+    out_log: Path | str,
+    model_params: ModelParameters,
+    params: TrainingParameters,
+    seed: int,
+    experiment: str,
+    spotting: Mapping[str, Any],
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> None:
+    """Train the model of one fold and write it with its log.
+
+    Parameters
+    ----------
+    snippet_paths : video_id -> snippets file. Files of the held-out subject are not opened; refused videos are skipped.
+    held_out : subject that is left out; None trains on all subjects (a model for new recordings).
+    spotting : parameters of the other stages that belong to the model, nested plain types.
+    """
+    subjects = store.read_table(videos_path, "videos").set_index("video_id")["subject"].astype(str).to_dict()
+    unknown = sorted(set(snippet_paths) - set(subjects))
+    if unknown:
+        raise InputError(f"{unknown[0]}: snippets of a video that {videos_path} does not list; rerun rule dataset")
+    points = store.read_table(points_path, "points")
+    usable = {
+        video_id: path
+        for video_id, path in sorted(snippet_paths.items())
+        if subjects[video_id] != held_out and store.refusal(path, "snippets") is None
+    }
+    videos = [load_video(video_id, subjects[video_id], path, points) for video_id, path in usable.items()]
+    train_subjects = sorted({video.subject for video in videos})
+    assert held_out not in train_subjects, f"subject {held_out} is held out and must not be trained on"
+    model, log = train(videos, model_params, params, seed, progress)
+    settings = {"model": asdict(model_params), "training": asdict(params), "seed": seed, "experiment": experiment}
+    meta = {
+        **settings,
+        "spotting": dict(spotting),
+        "held_out": held_out,
+        "train_subjects": train_subjects,
+        "train_videos": list(usable),
+        "provenance": provenance.record("train", {**settings, "held_out": held_out}, [points_path, videos_path, *usable.values()]),
+    }
+    save_model(out_model, model, meta)
+    store.write_table(out_log, "log", log, meta["provenance"])
+
+
+def load_video(video_id: str, subject: str, path: Path | str, points: pd.DataFrame) -> TrainingVideo:
+    """Read one video's snippets and take its points; what an invalid frame holds is read as no motion."""
+    snippets, valid = _read_snippets(path)
+    own = points[points["video_id"] == video_id].sort_values("frame", kind="stable")
+    return TrainingVideo(
+        video_id, subject, snippets, valid,
+        own["frame"].to_numpy(np.int64), own["class"].map(CLASSES.index).to_numpy(np.int64),
+    )  # fmt: skip
+
+
+def _read_snippets(path: Path | str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    arrays = store.read(path, "snippets")
+    snippets, valid = arrays["snippets"].astype(np.float32), arrays["valid"].astype(bool)
+    finite = np.isfinite(snippets).all(axis=(1, 2, 3))
+    if (valid & ~finite).any():
+        frame = int(np.flatnonzero(valid & ~finite)[0])
+        raise InputError(f"{path}: flow of frame {frame} is not finite though the frame is valid; delete it and rerun rule snippets")
+    snippets[~finite] = 0
+    return snippets, valid
+
+
+def extract_features(model_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str) -> None:
+    """Write the SpotFormer features of all usable videos, of every subject, by one fold's model."""
+    model, meta = load_model(model_path)
+    made = provenance.record("features", {}, [model_path, *snippet_paths.values()])
+    attributes = {"model": provenance.file_digest(model_path), "train_subjects": json.dumps(meta["train_subjects"])}
+    with store.create(out_path, "features", made, held_out=meta["held_out"] or "", **attributes) as writer:
+        for video_id, path in sorted(snippet_paths.items()):
+            if store.refusal(path, "snippets") is None:
+                snippets, _ = _read_snippets(path)
+                with reproducible(meta["seed"]):
+                    writer.append(f"features/{video_id}", predict(model, snippets)[0])
+
+
+def score_fold(
+    model_path: Path | str, features_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str
+) -> None:
+    """Apply the heads of a fold's model to the features of its held-out subject's videos and write the scores.
+
+    Parameters
+    ----------
+    snippet_paths : the videos to score; refused ones are left out.
+
+    Raises
+    ------
+    InputError
+        The features are another model's, a video is missing there, or the model was trained on one of the videos.
+    """
+    held = store.attributes(features_path, "features")
+    model, meta = load_model(model_path, for_subject=held["held_out"] or None)
+    if held["model"] != provenance.file_digest(model_path):
+        raise InputError(f"{features_path}: features of another model than {model_path}; rerun rule features")
+    seen = sorted(set(snippet_paths) & set(meta["train_videos"]))
+    if seen:
+        raise InputError(f"{seen[0]}: {model_path} was trained on this video and cannot be tested on it")
+    features = store.read(features_path, "features")
+    made = provenance.record("spot", {}, [model_path, features_path])
+    with store.create(out_path, "scores", made, held_out=held["held_out"], model=held["model"]) as writer:
+        for video_id, path in sorted(snippet_paths.items()):
+            if store.refusal(path, "snippets") is not None:
+                continue
+            if f"features/{video_id}" not in features:
+                raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
+            with reproducible(meta["seed"]):
+                _, intensity, class_scores = model.head.clean(torch.as_tensor(features[f"features/{video_id}"]))
+            writer.append(f"intensity/{video_id}", intensity.numpy())
+            writer.append(f"class_scores/{video_id}", class_scores.numpy())
