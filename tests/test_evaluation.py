@@ -6,6 +6,7 @@ their own. ``truth`` are the instances, ``found`` the proposals.
 
 import itertools
 import json
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -363,6 +364,23 @@ def test_optimal_matching_finds_at_least_what_greedy_finds(seed: int) -> None:
     assert len(evaluation.match(truth, found)) >= greedy(truth, found)
 
 
+def test_a_thousand_videos_and_a_hundred_thousand_proposals_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    names = [f"a{number}" for number in range(1000)]
+
+    def rows(count: int) -> pd.DataFrame:
+        onset = rng.integers(0, 9000, count)
+        columns = {"video_id": rng.choice(names, count), "class": rng.choice(["macro", "micro"], count), "onset": onset}
+        return pd.DataFrame({**columns, "offset": onset + rng.integers(5, 60, count), "instance": np.arange(count)})
+
+    start = time.perf_counter()
+    overall = evaluation.summarise(evaluation.count(videos(*names), rows(20_000), rows(100_000)))["overall"]
+    assert time.perf_counter() - start < 10  # .4 s on one core
+    assert overall["tp"] + overall["fp"] == 100_000
+    assert overall["tp"] + overall["fn"] == 20_000
+    assert overall["tp"] > 1000
+
+
 # A run ---------------------------------------------------------------------------------------------------------------
 
 
@@ -432,7 +450,7 @@ def test_a_run_in_which_nothing_is_found(tmp_path: Path) -> None:
 def test_a_video_in_two_files_of_one_seed_is_refused(tmp_path: Path) -> None:
     row = table([("a1", "macro", 0, 9)])
     paths = write_run(tmp_path, {"videos": videos("a1"), "expressions": row, "first": row, "second": row})
-    with pytest.raises(InputError, match="video a1 is in .*first.parquet too"):
+    with pytest.raises(InputError, match=r"video a1 is in .*first\.parquet too"):
         evaluate(tmp_path, paths, {"gim": {0: [paths["first"], paths["second"]]}})
     assert not (tmp_path / "summary.json").exists()
 

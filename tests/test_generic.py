@@ -27,7 +27,10 @@ def test_sheets_become_records(tmp_path):
     release = load(tmp_path)
     assert [(video.video_id, video.fps) for video in release.videos] == [("anna_a", 60), ("ben_b", 0)]
     assert release.videos[0].path == str(tmp_path / "a.mp4")
-    assert release.expressions[["native_onset", "native_apex", "native_offset"]].to_numpy().tolist() == [[10, 14, 20], [3, 6, 9]]
+    assert release.expressions[["native_onset", "native_apex", "native_offset"]].to_numpy().tolist() == [
+        [10, 14, 20],
+        [3, 6, 9],
+    ]
     assert release.repairs[["row", "column", "value"]].to_numpy().tolist() == [[3, "apex", "6"]]
 
 
@@ -39,7 +42,10 @@ def test_numbers_that_start_at_one_are_shifted(tmp_path):
 @pytest.mark.parametrize(
     ("sheets", "message"),
     [
-        ({"videos": VIDEOS.replace("fps", "rate")}, r"videos.csv: unknown column 'rate'; expected subject, video, path"),
+        (
+            {"videos": VIDEOS.replace("fps", "rate")},
+            r"videos.csv: unknown column 'rate'; expected subject, video, path",
+        ),
         ({"expressions": EXPRESSIONS.replace("offset", "end")}, "unknown column 'end', missing column 'offset'"),
         ({"expressions": EXPRESSIONS.replace("macro", "makro")}, r"row 2: class 'makro', expected macro or micro"),
         ({"expressions": EXPRESSIONS.replace("ben,b", "bob,b")}, r"row 3: subject 'bob' has no video"),
@@ -47,7 +53,10 @@ def test_numbers_that_start_at_one_are_shifted(tmp_path):
         ({"expressions": EXPRESSIONS.replace("10,14,20", "30,14,20")}, r"row 2: onset 30 > offset 20"),
         ({"expressions": EXPRESSIONS.replace("10,14,20", "10,24,20")}, r"row 2: apex 24 lies outside of 10..20"),
         ({"expressions": EXPRESSIONS.replace("10,14,20", "x,14,20")}, r"row 2: onset 'x', expected a frame number"),
-        ({"expressions": EXPRESSIONS.replace("10,14,20", "-1,14,20")}, r"row 2: onset '-1', expected a frame number from 0"),
+        (
+            {"expressions": EXPRESSIONS.replace("10,14,20", "-1,14,20")},
+            r"row 2: onset '-1', expected a frame number from 0",
+        ),
         ({"videos": VIDEOS.replace("60", "fast")}, r"row 2: fps 'fast' is not a number"),
         ({"videos": VIDEOS + "anna,a,c.mp4,30\n"}, "several videos are called 'anna_a'"),
         ({"videos": "subject,video,path\n", "expressions": "subject,video,onset,offset,class\n"}, "no video is listed"),
@@ -71,7 +80,11 @@ def test_a_missing_sheet_is_named(tmp_path):
 
 
 def test_names_cannot_leave_the_results_folder(tmp_path):
-    release = load(tmp_path, videos="subject,video,path\n../../etc,pass wd,a.mp4\n", expressions="subject,video,onset,offset,class\n")
+    release = load(
+        tmp_path,
+        videos="subject,video,path\n../../etc,pass wd,a.mp4\n",
+        expressions="subject,video,onset,offset,class\n",
+    )
     assert release.videos[0].video_id == "_.._etc_pass_wd"
 
 
@@ -92,7 +105,9 @@ def test_tables_count_frames_and_refuse_labels_beyond_the_end(tmp_path):
     rows = EXPRESSIONS + "anna,a,10,20,40,macro\n"
     release = load(tmp_path, videos=VIDEOS.replace("a.mp4", "frames"), expressions=rows)
     datasets.write_dataset(release, tmp_path, SamplingParameters(), {})
-    tables = {kind: store.read_table(tmp_path / f"{kind}.parquet", kind) for kind in ("videos", "expressions", "refusals")}
+    tables = {
+        kind: store.read_table(tmp_path / f"{kind}.parquet", kind) for kind in ("videos", "expressions", "refusals")
+    }
     assert tables["videos"]["n_frames"].tolist() == [12, 0]
     assert "no such file" in tables["videos"]["refused"][1]
     assert tables["expressions"][["onset", "apex", "offset"]].to_numpy().tolist()[0] == [5, 7, 10]

@@ -21,6 +21,7 @@ ORIGIN = {
     "stage": "test", "command": "pfes test", "pfes": "0", "python": "3.11", "libraries": {"numpy": "1"},
     "parameters": {"width": 64, "inner": {"rate": 0.1}}, "sources": {},
 }  # fmt: skip
+TABLES = ("videos", "expressions", "repairs", "refusals", "metrics", "matches")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -44,7 +45,9 @@ def make_run(
             video_id = file_name(f"{subject}_{video}")
             videos.append(("fake", subject, video, video_id, "x.mp4", FPS, n_frames, n_frames, FPS, ""))
             for label, span in (("macro", (60, 80, 110)), ("micro", (180, 185, 192))):
-                expressions.append(("fake", subject, video, video_id, len(expressions), label, *span, *span, len(expressions) + 2))
+                expressions.append(
+                    ("fake", subject, video, video_id, len(expressions), label, *span, *span, len(expressions) + 2)
+                )
             right = ("micro", 181, 185, 193) if index % 2 else ("micro", 20, 25, 33)
             learned += [_proposal(subject, video_id, "macro", 62, 81, 108), _proposal(subject, video_id, *right)]
             baseline.append(_proposal(subject, video_id, "macro", 20, 30, 45))
@@ -71,11 +74,13 @@ def make_run(
     _evaluate(folder, proposals)
     (folder / "flow.tsv").write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t310.0\n")
     return RunFiles(
-        videos=folder / "videos.parquet", expressions=folder / "expressions.parquet", repairs=folder / "repairs.parquet",
-        refusals=folder / "refusals.parquet", metrics=folder / "metrics.parquet", matches=folder / "matches.parquet",
-        proposals=proposals, faces=faces, truth=truth, scores={("learned", seed): [folder / "scores.h5"] for seed in seeds},
+        **{name: folder / f"{name}.parquet" for name in TABLES},
+        proposals=proposals,
+        faces=faces,
+        truth=truth,
+        scores={("learned", seed): [folder / "scores.h5"] for seed in seeds},
         benchmarks={"flow": [folder / "flow.tsv", folder / "flow.tsv"]},
-    )  # fmt: skip
+    )
 
 
 def _evaluate(folder: Path, proposals: dict[report.Key, list[Path]]) -> None:
@@ -100,7 +105,8 @@ def _write_faces(path: Path, n_frames: int) -> Path:
     found[230:240] = 0
     arrays = {
         "landmarks": np.zeros((n_frames, 68, 2), np.float32), "native_frame": np.arange(n_frames), "found": found,
-        "faces": found, "interocular": np.where(found, 64.0, np.nan), "pose": np.zeros((n_frames, 3)), "blur": np.ones(n_frames),
+        "interocular": np.where(found, 64.0, np.nan), "faces": found, "pose": np.zeros((n_frames, 3)),
+        "blur": np.ones(n_frames),
     }  # fmt: skip
     store.write(path, "faces", arrays, ORIGIN, fps=FPS)
     return path
@@ -167,10 +173,10 @@ def test_hostile_subject_is_escaped(page: str) -> None:
 def test_page_shows_the_given_metrics(files: RunFiles, page: str) -> None:
     """Per video the macro is found; the micro is found in every second video, else missed with a false alarm."""
     rows = Reader(page).rows
-    assert ["learned", "macro", "4", "0", "0", "1.000", "1.000", "1.000"] in rows
+    assert rows[rows.index(["learned"]) + 1] == ["macro", "4", "0", "0", "1.000", "1.000", "1.000"]
     assert ["micro", "2", "2", "2", "0.500", "0.500", "0.500"] in rows
     assert ["overall", "6", "2", "2", "0.750", "0.750", "0.750"] in rows
-    assert ["baseline", "macro", "0", "4", "4", "0.000", "0.000", "0.000"] in rows
+    assert rows[rows.index(["baseline"]) + 1] == ["macro", "0", "4", "4", "0.000", "0.000", "0.000"]
 
 
 def test_page_says_what_the_demo_proves_and_only_for_the_demo(files: RunFiles, page: str, tmp_path: Path) -> None:
@@ -188,7 +194,9 @@ def test_refused_video_is_listed_with_its_reason(page: str) -> None:
 
 def test_refusal_of_a_later_stage_is_listed_too(files: RunFiles, tmp_path: Path) -> None:
     store.refuse(tmp_path / "short.h5", "snippets", "5 frames, a window needs 17", ORIGIN)
-    report.write_report(replace(files, snippets={"s01_v1": tmp_path / "short.h5"}), tmp_path / "r.html", run="fake", demo=False)
+    report.write_report(
+        replace(files, snippets={"s01_v1": tmp_path / "short.h5"}), tmp_path / "r.html", run="fake", demo=False
+    )
     assert "5 frames, a window needs 17" in (tmp_path / "r.html").read_text()
 
 
@@ -204,7 +212,7 @@ def test_repairs_are_shown_and_no_refusal_is_said_as_none(page: str) -> None:
 
 def test_provenance_cost_and_settings_are_shown(page: str) -> None:
     rows = Reader(page).rows
-    assert ["flow", "2", "25", "12.5", "310"] in rows
+    assert ["flow", "2", "25.0", "12.5", "310"] in rows
     assert ["train.epochs", "3"] in rows
     assert ["inner.rate", "0.1"] in rows
 
@@ -220,7 +228,7 @@ def test_several_seeds_show_mean_counts_and_spread(tmp_path: Path) -> None:
     files = make_run(tmp_path, ("s01",), seeds=(0, 1))  # seed 1 lacks the last proposal, a found micro
     report.write_report(files, tmp_path / "r.html", run="fake", demo=False)
     rows = Reader((tmp_path / "r.html").read_text()).rows
-    assert ["micro", "0.5", "1", "1.5", "0.333", "0.250", "0.286", "0.000 to 0.500"] in rows
+    assert ["micro", "0.5", "1.0", "1.5", "0.333", "0.250", "0.286", "0.000 to 0.500"] in rows
     assert ["learned", "1", "micro", "0", "1", "2", "0.000", "0.000", "0.000"] in rows
     assert ["baseline", "none", "macro", "0", "2", "2", "0.000", "0.000", "0.000"] in rows
 
@@ -245,12 +253,11 @@ def test_run_without_proposals_or_expressions_gives_a_page(files: RunFiles, tmp_
     _table(tmp_path / "none.parquet", "proposals", [], PROPOSAL_COLUMNS)
     (tmp_path / "videos.parquet").write_bytes(files.videos.read_bytes())
     _evaluate(tmp_path, {("baseline", NO_SEED): [tmp_path / "none.parquet"]})
-    empty = replace(
-        files, expressions=tmp_path / "expressions.parquet", metrics=tmp_path / "metrics.parquet",
-        matches=tmp_path / "matches.parquet", proposals={("baseline", NO_SEED): [tmp_path / "none.parquet"]}, scores={}, truth={},
-    )  # fmt: skip
+    tables = {name: tmp_path / f"{name}.parquet" for name in ("expressions", "metrics", "matches")}
+    proposals = {("baseline", NO_SEED): [tmp_path / "none.parquet"]}
+    empty = replace(files, **tables, proposals=proposals, scores={}, truth={})
     report.write_report(empty, tmp_path / "r.html", run="empty", demo=False)
-    assert ["baseline", "macro", "0", "0", "0", "0.000", "0.000", "0.000"] in Reader((tmp_path / "r.html").read_text()).rows
+    assert ["macro", "0", "0", "0", "0.000", "0.000", "0.000"] in Reader((tmp_path / "r.html").read_text()).rows
 
 
 def test_terminal_table_shows_counts_and_ratios(files: RunFiles) -> None:

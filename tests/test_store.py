@@ -25,7 +25,9 @@ def test_arrays_come_back_as_written(tmp_path):
     written = arrays()
     store.write(tmp_path / "a.h5", "snippets", written, ORIGIN, fps=30.0)
     read = store.read(tmp_path / "a.h5", "snippets")
-    assert all(np.array_equal(written[name], read[name]) and written[name].dtype == read[name].dtype for name in written)
+    assert all(
+        np.array_equal(written[name], read[name]) and written[name].dtype == read[name].dtype for name in written
+    )
     assert store.attributes(tmp_path / "a.h5", "snippets")["provenance"] == ORIGIN
 
 
@@ -117,5 +119,3 @@ def test_a_table_comes_back_with_its_provenance(tmp_path):
     assert store.describe(tmp_path / "t.parquet")["provenance"] == ORIGIN
     with pytest.raises(InputError, match="holds points, expected videos"):
         store.read_table(tmp_path / "t.parquet", "videos")
-
-

@@ -48,7 +48,7 @@ def test_error_is_not_above_opencv(amplitude: float, shift: float) -> None:
 
 @pytest.mark.parametrize("amplitude", [0.1, 0.3])
 def test_small_bumps_keep_their_height(amplitude: float) -> None:
-    """Slope of flow on truth over the bumps: 0 is no motion, 1 all of it. 0.84 to 0.99 over seeds 0 to 4."""
+    """Slope of flow on truth over the bumps: 0 is no motion, 1 all of it. 0.87 to 1.02 over seeds 0 to 4."""
     reference, moving, truth = scene(face(128), amplitude, seed=3)
     bumps = np.linalg.norm(truth, axis=-1) > amplitude / 2
     slope = (tvl1(reference, moving) * truth)[bumps].sum() / (truth**2)[bumps].sum()

@@ -14,7 +14,9 @@ Every function is pure: it returns a new matplotlib Figure (no pyplot, no state 
 import io
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
+from operator import mul
 from typing import Any
 
 import matplotlib as mpl
@@ -24,6 +26,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -35,7 +38,12 @@ from pfes.records import CLASSES
 INK = "#1b1b1b"
 CLASS_COLOURS = {"macro": "#0072b2", "micro": "#d55e00"}
 CURVES = ((INK, ""), ("#009e73", "4 1.5"), ("#cc79a7", "1 1"), ("#8a6d00", "5 1.5 1 1.5"))  # colour, dashes as in SVG
-_STYLE = {"svg.fonttype": "none", "font.family": ["DejaVu Sans", "sans-serif"], "font.size": 9, "hatch.linewidth": 0.8}
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.size": 9,
+    "hatch.linewidth": 0.8,
+}
 
 
 def timeline(
@@ -133,7 +141,9 @@ def shade_gaps(axes: Axes, valid: NDArray[np.bool_], fps: float, colour: str = I
 
 def rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Return the rows of a table of intervals as dictionaries; none for None."""
-    return [] if table is None else table.to_dict("records")
+    return (
+        [] if table is None else [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    )
 
 
 def svg(figure: Figure, *, label: str = "", prefix: str | None = None) -> str:
@@ -164,12 +174,22 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
-_LEGEND: dict[str, Any] = {"loc": "outside lower center", "ncols": 9, "frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 1.8, "columnspacing": 1.4}
+_LEGEND: dict[str, Any] = {
+    "loc": "outside lower center",
+    "ncols": 9,
+    "frameon": False,
+    "fontsize": 8,
+    "labelcolor": INK,
+    "handlelength": 1.8,
+    "columnspacing": 1.4,
+}
 
 
 def _figure(width: float, height: float) -> Figure:
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        figure = Figure(
+            figsize=(width, height), layout=ConstrainedLayoutEngine(hspace=0.02, h_pad=0.03), facecolor="white"
+        )
         FigureCanvasAgg(figure)
     return figure
 
@@ -178,7 +198,6 @@ def _rows(upper: float, lower: float) -> tuple[Figure, tuple[Axes, Axes]]:
     figure = _figure(10, upper + lower + 1.15)
     with mpl.rc_context({**_STYLE, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK}):
         upper_axes, lower_axes = figure.subplots(2, 1, sharex=True, height_ratios=[upper, lower])
-    figure.get_layout_engine().set(hspace=0.02, h_pad=0.03)
     return figure, (upper_axes, lower_axes)
 
 
@@ -190,7 +209,7 @@ def _time_axis(axes: Axes, n_frames: int, fps: float) -> None:
 
 
 def _frame_axis(axes: Axes, fps: float) -> None:
-    frames = axes.secondary_xaxis("top", functions=(lambda second: second * fps, lambda frame: frame / fps))
+    frames = axes.secondary_xaxis("top", functions=(partial(mul, fps), partial(mul, 1 / fps)))
     frames.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True))
     frames.spines["top"].set_visible(False)
     frames.tick_params(length=2, pad=1, labelsize=7.5, colors=INK)
@@ -246,18 +265,27 @@ def _proposal_bars(axes: Axes, proposals: pd.DataFrame | None, lane: int, fps: f
         _bar(axes, row, lane, fps, **fill)
         if scores:
             place = ((row["offset"] + 0.5) / fps, _middle(row, lane))
-            axes.annotate(f"{row['score']:.2f}", place, (3, 0), textcoords="offset points", va="center", fontsize=7, color=INK)
+            axes.annotate(
+                f"{row['score']:.2f}", place, (3, 0), textcoords="offset points", va="center", fontsize=7, color=INK
+            )
 
 
 def _bar(axes: Axes, row: dict[str, Any], lane: int, fps: float, **style: Any) -> None:
     corner, width = ((row["onset"] - 0.5) / fps, _middle(row, lane) - 0.19), (row["offset"] - row["onset"] + 1) / fps
-    axes.add_patch(Rectangle(corner, width, 0.38, linewidth=1.0, edgecolor=CLASS_COLOURS[row["class"]], alpha=0.85, **style))
+    axes.add_patch(
+        Rectangle(corner, width, 0.38, linewidth=1.0, edgecolor=CLASS_COLOURS[row["class"]], alpha=0.85, **style)
+    )
     axes.plot([row["apex"] / fps] * 2, [corner[1], corner[1] + 0.38], color=INK, linewidth=1.1, solid_capstyle="butt")
 
 
 def _crosses(axes: Axes, missed: pd.DataFrame | None, lane: int, fps: float) -> None:
     for row in rows(missed):
-        style = {"marker": "x", "markersize": 5.5, "markeredgewidth": 1.6, "color": CLASS_COLOURS[row["class"]]}
+        style: dict[str, Any] = {
+            "marker": "x",
+            "markersize": 5.5,
+            "markeredgewidth": 1.6,
+            "color": CLASS_COLOURS[row["class"]],
+        }
         axes.plot([row["apex"] / fps], [_middle(row, lane)], linestyle="none", **style)
 
 
@@ -266,7 +294,9 @@ def _middle(row: dict[str, Any], lane: int) -> float:
     return lane - 0.23 + 0.46 * CLASSES.index(row["class"])
 
 
-def _handles(intensity: Mapping[str, NDArray[np.floating]], experiments: Sequence[str], has_truth: bool) -> list[Artist]:
+def _handles(
+    intensity: Mapping[str, NDArray[np.floating]], experiments: Sequence[str], has_truth: bool
+) -> list[Artist]:
     curves = [
         Line2D([], [], color=colour, linestyle=line, label=_plain(name, intensity[name]))
         for name, (colour, line) in zip(experiments, _curve_styles(len(experiments)), strict=True)

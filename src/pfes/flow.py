@@ -70,7 +70,7 @@ def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: 
         facts = store.attributes(faces_path, "faces")
         frames = (frame for _, frame in decode.read_sampled(recording, facts["step"]))
         blocks = window_flow(frames, faces["landmarks"], params, native=faces["native_frame"])
-        with store.create(out, "flow", origin, rois=[roi.name for roi in ROIS], fps=facts["fps"], size=params.size) as file:
+        with store.create(out, "flow", origin, rois=" ".join(roi.name for roi in ROIS), fps=facts["fps"], size=params.size) as file:
             for start, block in blocks:
                 file.append("flow", block)
                 file.append("valid", valid_frames(faces["found"])[start : start + len(block)])
@@ -159,6 +159,8 @@ def _reference_flow(
     params: FlowParameters, solve: Solver,
 ) -> dict[int, NDArray[np.float32]]:  # fmt: skip
     """Return the ROI flow [R, 2] in crop px from frame ``reference`` to each of ``others``."""
+    if not others:
+        return {}
     scale = params.size / box[2]  # crop px per px of the recording
     rois = align.roi_boxes(landmarks[reference], box, params.size)
     fixed = align.crop(images[reference], box, params.size)

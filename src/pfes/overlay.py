@@ -1,9 +1,9 @@
 """The overlay video of ``pfes spot``: what was seen, where, and what it led to, frame by frame.
 
-Above, the recording with face points, crop box (solid) and ROI boxes; below, a strip with a caption (frame, time and the
-current detection), the intensity curve of the whole recording, its proposals as bands (macro full height, micro lower
-half) and a cursor. Frames are [H, W, 3] uint8 BGR, boxes (x0, y0, x1, y1) in px of the recording, intervals inclusive
-sampled frames. Frames are drawn one by one: memory does not grow with the length of the recording.
+Above, the recording with face points, crop box (green) and ROI boxes (yellow); below, a strip with a caption (time,
+frame, current detections), the intensity curve of the whole recording, its proposals as bands (macro of full height,
+micro of half) and a cursor. Frames are [H, W, 3] uint8 BGR, boxes (x0, y0, x1, y1) in px of the recording, intervals
+inclusive sampled frames. Frames are drawn one by one: memory does not grow with the length of the recording.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,11 @@ from pfes.records import CLASSES
 
 Frame = NDArray[np.uint8]
 
-WIDEST, TALLEST, NARROWEST = 1280, 960, 960  # px: limits of the picture; smaller recordings are enlarged for legible text
+WIDEST, TALLEST, NARROWEST = (
+    1280,
+    960,
+    960,
+)  # px: limits of the picture; smaller recordings are enlarged for legible text
 CLASS_COLOURS = {"macro": "#56b4e9", "micro": "#e69f00"}  # light members of the Okabe-Ito set, for the dark strip
 _PAPER, _INK, _FAINT = "#16181c", "#f2f2f2", "#8b9099"
 _POINT, _CROP, _ROI, _CURSOR = (255, 255, 255), (115, 158, 0), (0, 228, 240), (66, 228, 240)  # BGR
@@ -35,7 +39,7 @@ _POINT, _CROP, _ROI, _CURSOR = (255, 255, 255), (115, 158, 0), (0, 228, 240), (6
 
 @dataclass(frozen=True)
 class Strip:
-    """The still part below the picture: ``image`` [h, W, 3], the column of each frame [T], and the rows of the curve."""
+    """The still part below the picture: ``image`` [h, W, 3], the column of each frame [T], the rows of the curve."""
 
     image: Frame
     columns: NDArray[np.int64]
@@ -101,10 +105,11 @@ def draw_overlay(
     strip, count = None, 0
     for count, (frame, readable) in enumerate(_without_holes(frames), start=1):
         if count > n_frames:
-            raise InputError(f"overlay: more frames than the {n_frames} of the analysis; was the recording replaced since?")
+            raise InputError(
+                f"overlay: more frames than the {n_frames} of the analysis; was the recording replaced since?"
+            )
         t = count - 1
-        scale = _scale(*frame.shape[:2])
-        picture = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        picture, scale = _enlarged(frame)
         if found[t]:
             draw_face(picture, landmarks[t] * scale, rois[t] * scale, crop_box[t] * scale)
         if strip is None:
@@ -112,10 +117,14 @@ def draw_overlay(
         state = "" if found[t] else ("no face" if readable else "unreadable frame")
         yield np.vstack([picture, _strip_at(strip, t, fps, intensity[t], state, proposals)])
     if count < n_frames:
-        raise InputError(f"overlay: {count} frames for the {n_frames} of the analysis; was the recording cut short since?")
+        raise InputError(
+            f"overlay: {count} frames for the {n_frames} of the analysis; was the recording cut short since?"
+        )
 
 
-def draw_face(picture: Frame, points: NDArray[np.floating], rois: NDArray[np.floating], crop_box: NDArray[np.floating]) -> None:
+def draw_face(
+    picture: Frame, points: NDArray[np.floating], rois: NDArray[np.floating], crop_box: NDArray[np.floating]
+) -> None:
     """Draw crop box, ROI boxes ``[R, 4]`` and face points ``[68, 2]`` into ``picture``."""
     _box(picture, crop_box, _CROP, 1)
     for box in rois:
@@ -125,7 +134,9 @@ def draw_face(picture: Frame, points: NDArray[np.floating], rois: NDArray[np.flo
         cv2.circle(picture, (x, y), 18, _POINT, -1, cv2.LINE_AA, shift=4)
 
 
-def draw_strip(width: int, intensity: NDArray[np.floating], proposals: pd.DataFrame, found: NDArray[np.bool_], fps: float) -> Strip:
+def draw_strip(
+    width: int, intensity: NDArray[np.floating], proposals: pd.DataFrame, found: NDArray[np.bool_], fps: float
+) -> Strip:
     """Draw the strip below a picture of ``width`` px: room for the caption, curve, bands and gaps without a face."""
     height, dpi = max(132, round(0.17 * width)), width / 8
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 8}):
@@ -147,10 +158,12 @@ def draw_strip(width: int, intensity: NDArray[np.floating], proposals: pd.DataFr
     axes.spines[["top", "right"]].set_visible(False)
     axes.annotate("s", (1, 0), (4, -3), xycoords="axes fraction", textcoords="offset points", va="top", color=_FAINT)
     canvas.draw()
-    image = cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)
+    image = np.ascontiguousarray(np.asarray(canvas.buffer_rgba(), np.uint8)[:, :, 2::-1])
     corners = axes.transData.transform(np.stack([seconds, np.zeros_like(seconds)], axis=1))
     top = axes.transAxes.transform((0, 1))[1]
-    return Strip(image, corners[:, 0].round().astype(np.int64), round(len(image) - top), round(len(image) - corners[0, 1]))
+    return Strip(
+        image, corners[:, 0].round().astype(np.int64), round(len(image) - top), round(len(image) - corners[0, 1])
+    )
 
 
 def caption(t: int, fps: float, intensity: float, state: str, proposals: pd.DataFrame) -> list[tuple[str, str]]:
@@ -164,22 +177,27 @@ def caption(t: int, fps: float, intensity: float, state: str, proposals: pd.Data
 
 def _without_holes(frames: Iterable[Frame | None]) -> Iterator[tuple[Frame, bool]]:
     """Yield every frame and whether it was readable; holes take the last good frame, leading ones the first."""
-    last, leading = None, 0
+    last: Frame | None = None
+    leading = 0
     for frame in frames:
-        if frame is None and last is None:
+        shown = last if frame is None else frame
+        if shown is None:
             leading += 1
             continue
         if last is None:
-            yield from ((frame, False) for _ in range(leading))
-        last = last if frame is None else frame
-        yield last, frame is not None
+            yield from ((shown, False) for _ in range(leading))
+        last = shown
+        yield shown, frame is not None
     if last is None:
         raise InputError(f"overlay: none of {leading} frames can be read; is the recording damaged?")
 
 
-def _scale(height: int, width: int) -> float:
-    limit = min(WIDEST / width, TALLEST / height)
-    return min(limit, max(1.0, NARROWEST / width))
+def _enlarged(frame: Frame) -> tuple[Frame, float]:
+    """Scale ``frame`` to the size of the overlay; return it and the factor."""
+    height, width = frame.shape[:2]
+    scale = min(WIDEST / width, TALLEST / height, max(1.0, NARROWEST / width))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=method), np.uint8), scale
 
 
 def _strip_at(strip: Strip, t: int, fps: float, intensity: float, state: str, proposals: pd.DataFrame) -> Frame:

@@ -165,7 +165,7 @@ def write_proposals(
 def propose(
     intensity: ArrayLike,
     class_scores: ArrayLike,
-    params: SpotParameters = SpotParameters(),  # noqa: B008 (frozen)
+    params: SpotParameters = SpotParameters(),
     *,
     valid: ArrayLike | None = None,
     fps: float = 30.0,

@@ -25,8 +25,12 @@ def record(stage: str, parameters: Mapping[str, Any], sources: Iterable[Path | s
         "python": ".".join(map(str, sys.version_info[:3])),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "parameters": dict(parameters),
-        "sources": {Path(source).name: file_digest(source) for source in sources},
+        "sources": {_short(Path(source)): file_digest(source) for source in sources},
     }
+
+
+def _short(path: Path) -> str:
+    return "/".join(path.parts[-2:]) if path.is_absolute() else path.as_posix()
 
 
 def file_digest(path: Path | str) -> str:

@@ -1,8 +1,8 @@
 """The report of a run: one HTML page that opens offline, and the same results for the terminal.
 
-``RunFiles`` names the files of a run; all that is shown is read from them. An experiment with several seeds shows the mean
-counts of a seed, the ratios of the pooled counts (as ``summary.json``) and the lowest and highest F1, with every seed below;
-timelines show its first seed. The tables ``metrics`` and ``matches`` are those of ``pfes.evaluation``.
+``RunFiles`` names the files of a run; all that is shown is read from them. An experiment with several seeds shows the
+mean counts of a seed, the ratios of the pooled counts (as ``summary.json``) and the lowest and highest F1, with every
+seed below; timelines show its first seed. The tables ``metrics`` and ``matches`` are those of ``pfes.evaluation``.
 """
 
 import json
@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
@@ -54,7 +55,9 @@ class RunFiles:
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
 
-def write_report(files: RunFiles, out: Path | str, *, run: str, demo: bool, settings: Mapping[str, Any] | None = None) -> None:
+def write_report(
+    files: RunFiles, out: Path | str, *, run: str, demo: bool, settings: Mapping[str, Any] | None = None
+) -> None:
     """Write the HTML report of ``run`` to ``out``.
 
     Parameters
@@ -65,30 +68,34 @@ def write_report(files: RunFiles, out: Path | str, *, run: str, demo: bool, sett
     metrics = store.read_table(files.metrics, "metrics")
     videos = store.read_table(files.videos, "videos")
     quality = [video_quality(row, files) for row in figures.rows(videos)]
-    page = _environment().get_template("report.html.j2").render(
-        run=run,
-        demo=demo,
-        no_seed=NO_SEED,
-        results=summarise(metrics),
-        seeds=sorted(set(metrics["seed"].tolist()) - {NO_SEED}),
-        by_seed=figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
-        subjects=_subjects(files, quality),
-        curves=_curve_legend(files),
-        true_intensity=bool(files.truth),
-        quality=quality,
-        dataset=dataset_counts(videos, store.read_table(files.expressions, "expressions")),
-        repairs=store.read_table(files.repairs, "repairs"),
-        refusals=store.read_table(files.refusals, "refusals"),
-        stages=_stages(files),
-        settings=list(flatten(settings or {})),
-        costs=[stage_cost(stage, paths) for stage, paths in files.benchmarks.items()],
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            demo=demo,
+            no_seed=NO_SEED,
+            results=summarise(metrics),
+            seeds=seeds_of(metrics),
+            by_seed=figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
+            subjects=_subjects(files, quality),
+            curves=_curve_legend(files),
+            true_intensity=bool(files.truth),
+            quality=quality,
+            dataset=dataset_counts(videos, store.read_table(files.expressions, "expressions")),
+            repairs=store.read_table(files.repairs, "repairs"),
+            refusals=store.read_table(files.refusals, "refusals"),
+            stages=_stages(files),
+            settings=list(flatten(settings or {})),
+            costs=[stage_cost(stage, paths) for stage, paths in files.benchmarks.items()],
+        )
     )
     with store.atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 def draw_timelines(files: RunFiles, folder: Path | str, suffix: str = ".svg") -> list[Path]:
-    """Write one timeline per usable video, ``{video_id}.svg`` (or ``.png``), and return the paths in the table's order."""
+    """Write one timeline per usable video, ``{video_id}.svg`` (or ``.png``), and return the paths in order."""
     written = []
     for video_id, figure in timelines(files):
         path = Path(folder) / f"{video_id}{suffix}"
@@ -98,22 +105,22 @@ def draw_timelines(files: RunFiles, folder: Path | str, suffix: str = ".svg") ->
     return written
 
 
-def timelines(files: RunFiles, video_ids: Sequence[str] | None = None, *, legend: bool = True) -> Iterator[tuple[str, Any]]:
-    """Yield (video_id, Figure) of every usable video, or of ``video_ids`` only; the first seed of each experiment."""
-    videos = store.read_table(files.videos, "videos").set_index("video_id")
+def timelines(files: RunFiles, *, legend: bool = True) -> Iterator[tuple[str, Figure]]:
+    """Yield (video_id, Figure) of every usable video, in the order of the table; the first seed of each experiment."""
     expressions = store.read_table(files.expressions, "expressions")
     matches = store.read_table(files.matches, "matches")
     keys = first_seeds(files)
     proposals = {name: read_proposals(files.proposals[name, seed]) for name, seed in keys}
     curves = {name: _intensities(files.scores[name, seed]) for name, seed in keys if (name, seed) in files.scores}
-    for video_id in videos.index if video_ids is None else video_ids:
-        if why_refused(video_id, videos.at[video_id, "refused"], files) is not None:
+    for video in figures.rows(store.read_table(files.videos, "videos")):
+        video_id = video["video_id"]
+        if why_refused(video_id, video["refused"], files) is not None:
             continue
         faces = store.read(files.faces[video_id], "faces")
         truth = expressions[expressions["video_id"] == video_id]
         judged = {key[0]: _judged(matches, key, video_id, proposals[key[0]], truth) for key in keys}
-        yield video_id, figures.timeline(
-            f"{videos.at[video_id, 'subject']} / {videos.at[video_id, 'video']}",
+        figure = figures.timeline(
+            f"{video['subject']} / {video['video']}",
             float(store.attributes(files.faces[video_id], "faces")["fps"]),
             {name: curve[video_id] for name, curve in curves.items() if video_id in curve},
             truth,
@@ -123,19 +130,22 @@ def timelines(files: RunFiles, video_ids: Sequence[str] | None = None, *, legend
             missed={name: missed for name, (_, missed) in judged.items()},
             legend=legend,
         )
+        yield video_id, figure
 
 
 def results_table(metrics: pd.DataFrame) -> Table:
     """Return the results for the terminal: per experiment and class the counts, precision, recall and F1."""
-    several = metrics["seed"].nunique() > 1
-    table = Table(box=box.SIMPLE_HEAD, title="Spotting results, strict protocol" + (", mean counts of a seed" if several else ""))
+    several = len(seeds_of(metrics)) > 1
+    table = Table(
+        box=box.SIMPLE_HEAD, title="Spotting results, strict protocol" + (", mean counts of a seed" if several else "")
+    )
     for name in ("experiment", "class"):
         table.add_column(name)
     for name in ("TP", "FP", "FN", "precision", "recall", "F1", *(["F1 lowest to highest"] if several else [])):
         table.add_column(name, justify="right")
     for row in summarise(metrics):
         name = row["experiment"] if row["class"] == RESULT_CLASSES[0] else ""
-        numbers = [number(row[key], 1) for key in COUNTS] + [number(row[key]) for key in RATIOS]
+        numbers = [number(row[key], int(several)) for key in COUNTS] + [number(row[key]) for key in RATIOS]
         spread = [f"{row['f1_low']:.3f} to {row['f1_high']:.3f}"] if several else []
         table.add_row(name, row["class"], *numbers, *spread, end_section=row["class"] == RESULT_CLASSES[-1])
     return table
@@ -144,8 +154,9 @@ def results_table(metrics: pd.DataFrame) -> Table:
 def summarise(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one row per experiment and class.
 
-    Each has the mean tp, fp, fn of a seed, precision, recall, f1 of the pooled counts, the number of seeds with the lowest
-    and highest f1 (``n_seeds``, ``f1_low``, ``f1_high``), and ``best``: no other experiment has a higher f1 in this class.
+    Each has the mean tp, fp, fn of a seed, precision, recall, f1 of the pooled counts, the number of seeds with the
+    lowest and highest f1 (``n_seeds``, ``f1_low``, ``f1_high``), and ``best``: no other experiment has a higher f1 in
+    this class.
     """
     found = []
     for name in dict.fromkeys(metrics["experiment"]):
@@ -159,11 +170,14 @@ def summarise(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     return [{**row, "best": row["f1"] > 0 and row["f1"] == best[row["class"]]} for row in found]
 
 
+def seeds_of(metrics: pd.DataFrame) -> list[int]:
+    """Return the seeds of a run; the baseline, which has none, does not count."""
+    return sorted(set(metrics["seed"].tolist()) - {NO_SEED})
+
+
 def number(value: float, digits: int = 3) -> str:
-    """Write a number: whole numbers plainly when one digit is asked for, a dash for NaN."""
-    if not np.isfinite(value):
-        return "\N{EN DASH}"
-    return f"{value:.0f}" if digits == 1 and float(value).is_integer() else f"{value:.{digits}f}"
+    """Write a number with ``digits`` decimals, a dash for NaN."""
+    return f"{value:.{digits}f}" if np.isfinite(value) else "\N{EN DASH}"
 
 
 def video_quality(video: Mapping[str, Any], files: RunFiles) -> dict[str, Any]:
@@ -221,10 +235,16 @@ def first_seeds(files: RunFiles) -> list[Key]:
 
 
 def stage_cost(stage: str, paths: Sequence[Path]) -> dict[str, Any]:
-    """Return jobs, total and longest wall time (s) and peak memory (MiB) of a stage from Snakemake's benchmark files."""
+    """Return jobs, total and longest wall time (s) and peak memory (MiB) of a stage from Snakemake's benchmarks."""
     table = pd.concat([pd.read_csv(path, sep="\t", na_values="-") for path in paths], ignore_index=True)
     seconds, memory = table["s"].astype(float), table["max_rss"].astype(float)
-    return {"stage": stage, "jobs": len(table), "total": seconds.sum(), "longest": seconds.max(), "memory": memory.max()}
+    return {
+        "stage": stage,
+        "jobs": len(table),
+        "total": seconds.sum(),
+        "longest": seconds.max(),
+        "memory": memory.max(),
+    }
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -248,10 +268,9 @@ def _environment() -> jinja2.Environment:
 def _subjects(files: RunFiles, quality: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row per subject: its name, the counts of each experiment, and its videos with their timeline or refusal."""
     matches = store.read_table(files.matches, "matches")
-    usable = [row["video_id"] for row in quality if row["refused"] is None]
     drawn = {
         video_id: Markup(figures.svg(figure, label=f"Timeline of {video_id}", prefix=f"t{index}-"))
-        for index, (video_id, figure) in enumerate(timelines(files, usable, legend=False))
+        for index, (video_id, figure) in enumerate(timelines(files, legend=False))
     }
     found = []
     for subject in sorted({row["subject"] for row in quality}):
@@ -290,7 +309,9 @@ def _intensities(paths: Sequence[Path]) -> dict[str, NDArray[np.floating]]:
 def _curve_legend(files: RunFiles) -> list[dict[str, str]]:
     """Name, colour and dash pattern of each experiment that has a curve, as ``figures.timeline`` draws it."""
     styles = zip(first_seeds(files), cycle(figures.CURVES))
-    return [{"name": key[0], "colour": colour, "dashes": dashes} for key, (colour, dashes) in styles if key in files.scores]
+    return [
+        {"name": key[0], "colour": colour, "dashes": dashes} for key, (colour, dashes) in styles if key in files.scores
+    ]
 
 
 def _stages(files: RunFiles) -> list[dict[str, Any]]:
@@ -301,5 +322,7 @@ def _stages(files: RunFiles) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in (group[0] for group in groups if group):
         origin = store.describe(path)["provenance"]
-        found.setdefault(origin.get("stage", path.stem), {**origin, "flat": list(flatten(origin.get("parameters", {})))})
+        found.setdefault(
+            origin.get("stage", path.stem), {**origin, "flat": list(flatten(origin.get("parameters", {})))}
+        )
     return [{"name": name, **origin} for name, origin in found.items()]

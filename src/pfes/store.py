@@ -228,7 +228,7 @@ def _open(path: Path | str, kind: str | None = None) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        advice = f"; delete it and rerun rule {kind}" if kind else ""
+        advice = f"; delete it and rerun rule {kind}" if kind else "; expected a file that pfes wrote"
         raise InputError(f"{path}: cannot be read as HDF5 ({error}){advice}") from error
     with file:
         found, version = file.attrs.get("pfes_kind"), file.attrs.get("pfes_format")

@@ -5,7 +5,7 @@ How a frame is made
 The portrait is scikit-image's ``astronaut`` (NASA, public domain), landmarked by MediaPipe. Each subject is a smooth
 warp and a change of tone and light of it (``portrait``, ``_Looks``). A point s of that still face moves to
 
-    b = s + slit(s)                                    lids and lips: squeezed between two curves, exact inverse
+    b = s + slit(s)                                    lids and lips: edges that cover what lies between them
     y = b + D(b),  D = E + w [A(b + E) - (b + E) + z v]   expressions E, head pose A, parallax z v, head window w
 
 E is a sum of bumps anchored at landmarks, one set per facial action. Rendering needs s for each pixel y: b comes from
@@ -79,34 +79,47 @@ MIRROR = (
 
 @dataclass(frozen=True)
 class Slit:
-    """A region squeezed or opened along y: curves over the columns x, each moved by its own shift (px) times an activation."""
+    """Lids or lips: between curves 1 and 2 lies what they cover when they close, around them skin that stretches.
 
-    x: Array  # [n]
-    curves: Array  # [K, n], from top to bottom
-    shifts: Array  # [K, n]
+    Each curve moves along y by its shift (px) times an activation; what lies between curves 1 and 2 stays and is hidden.
+    """
+
+    x: Array  # [n], whole columns
+    curves: Array  # [K, n], rows from top to bottom
+    shifts: Array  # [K, n], 0 for the first and last curve
+    from_above: bool  # the upper edge does the covering (lids), else the lower one (lips)
 
     def move(self, points: Array, activation: float) -> Array:
-        """Move points [N, 2] of the still face forwards."""
-        return self._along(points, np.zeros_like(self.shifts), activation * self.shifts, 1.0)
+        """Move points [N, 2] of the still face forwards; a point between the edges is squeezed with them."""
+        rows, shifts = self._rows(points, 0.0), self._rows(points, activation) - self._rows(points, 0.0)
+        return self._step(points, rows[:-1], rows[1:], np.diff(shifts, axis=0))
 
     def undo(self, points: Array, activation: float) -> Array:
-        """Return where moved points [N, 2] lay on the still face."""
-        return self._along(points, activation * self.shifts, activation * self.shifts, -1.0)
+        """Return what of the still face shows at moved points [N, 2]; the covering edge is one px soft."""
+        rows = self._rows(points, activation)
+        shifts = rows - self._rows(points, 0.0)
+        top, bottom = rows[:-1].copy(), rows[1:].copy()
+        if self.from_above:
+            bottom[1] = np.minimum(bottom[1], top[1] + 1)
+        else:
+            top[1] = np.maximum(top[1], bottom[1] - 1)
+        return self._step(points, top, bottom, -np.diff(shifts, axis=0))
 
     def outline(self) -> Array:
         """Return points [2 n, 2] around the region that moves."""
         return np.concatenate([np.stack([self.x, curve], axis=1) for curve in (self.curves[0], self.curves[-1])])
 
-    def _along(self, points: Array, moved: Array, shifts: Array, sign: float) -> Array:
-        x = np.clip(points[:, 0], self.x[0], self.x[-1])
-        left = np.clip((x - self.x[0]).astype(np.int32), 0, len(self.x) - 2)
-        share = x - self.x[0] - left
-        curves, steps = self.curves + moved, np.diff(shifts, axis=0, prepend=0)
-        rows = curves[:, left] * (1 - share) + curves[:, left + 1] * share  # (K, N)
-        steps = steps[:, left] * (1 - share) + steps[:, left + 1] * share
+    def _rows(self, points: Array, activation: float) -> Array:
+        """Interpolate the moved curves at the columns of points, [K, N]."""
+        x = np.clip(points[:, 0], self.x[0], self.x[-1]) - self.x[0]
+        left = np.minimum(x.astype(np.int32), len(self.x) - 2)
+        curves = self.curves + np.float32(activation) * self.shifts
+        return curves[:, left] * (1 - x + left) + curves[:, left + 1] * (x - left)
+
+    def _step(self, points: Array, top: Array, bottom: Array, steps: Array) -> Array:
         y = points[:, 1].copy()
-        for k in range(1, len(rows)):
-            y += sign * steps[k] * np.clip((points[:, 1] - rows[k - 1]) / np.maximum(rows[k] - rows[k - 1], 1e-3), 0, 1)
+        for low, high, step in zip(top, bottom, steps, strict=True):
+            y += step * np.clip((points[:, 1] - low) / np.maximum(high - low, 1e-3), 0, 1)
         return np.stack([points[:, 0], y], axis=1)
 
 
@@ -116,6 +129,7 @@ class Face:
 
     image: NDArray[np.uint8]  # [h, w, 3] BGR
     landmarks: Array  # [68, 2], mouth as in the portrait (open)
+    centre: Array  # [2], about which the head turns
     g: float
     actions: dict[str, Array]  # name -> field [ny, nx, 2], displacement in px per px of the crop at 128 px
     depth: Array  # [ny, nx], px away from the camera, about 0 at the mean of the face
@@ -223,7 +237,7 @@ def invert(field: Array) -> Array:
 
 
 def _slits(face: Face, script: demo.Script, frame: int) -> list[tuple[Slit, float]]:
-    """Return lids and lips with their closure; a closure of the lips below 0 opens them wider than in the portrait."""
+    """Return lids and lips with their closure, 0 as in the portrait, 1 shut."""
     lips = 1 - face.mouth - script.talk[frame]
     return [*((lid, float(script.blink[frame])) for lid in face.lids), (face.lips, float(lips))]
 
@@ -245,7 +259,7 @@ def _unlabelled(face: Face, script: demo.Script, frame: int) -> Array:
 def _displacement(face: Face, pose: NDArray, at: Array, moved: Array, depth: Array, head: Array) -> Array:
     """Return D = E + w [A(b + E) - (b + E) + z v] for positions ``at`` (any shape [..., 2]), E = ``moved``."""
     x, y, roll, scale, yaw, pitch = pose
-    angle, centre = np.deg2rad(roll), face.landmarks.mean(0)
+    angle, centre = np.deg2rad(roll), face.centre
     turn = np.exp(scale) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) - np.eye(2)
     parallax = np.sin(np.deg2rad([yaw, pitch]))
     rigid = (at + moved - centre) @ turn.astype(np.float32) + (np.array([x, y]) * face.g).astype(np.float32)
@@ -263,11 +277,11 @@ def still_face(params: demo.DemoParameters, subject: int) -> Face:
     mesh = np.concatenate([mesh[:, :2] + sample(shape, mesh[:, :2]), mesh[:, 2:]], axis=1).astype(np.float32)
     points, g = mesh[list(MESH_68), :2], _unit(mesh)
     lids = tuple(_lid(mesh[list(upper), :2], mesh[list(lower), :2], g) for upper, lower in LIDS)
-    lips, mouth = _lips(mesh, g), float(rng.uniform(0.12, 0.3))
+    lips, mouth = _lips(mesh, g), float(rng.uniform(0.08, 0.22))
     rest = lips.move(points, 1 - mouth)
     nodes = _nodes(*image.shape[1::-1], STEP)
     return Face(
-        _toned(image, person, mesh, rng), points, g, _action_fields(rest, nodes, g), _depth(mesh, nodes, g),
+        _toned(image, person, mesh, rng), points, points.mean(0), g, _action_fields(rest, nodes, g), _depth(mesh, nodes, g),
         _head_window(rest, nodes, g), lids, lips, mouth,
     )  # fmt: skip
 
@@ -334,7 +348,7 @@ def _toned(image: NDArray[np.uint8], person: Array, mesh: Array, rng: np.random.
     person = _matte(lab, cv2.GaussianBlur(cv2.erode(person, np.ones((5, 5))), (0, 0), 1.5))
     hair = person * _hair(lab, mesh)
     skin = person * (1 - hair)
-    lab[..., 0] *= 1 - 0.3 * _teeth(mesh, person.shape)
+    lab[..., 0] *= 1 - 0.12 * _teeth(mesh, person.shape)
     lab[..., 0] *= 1 + (1 - person) * rng.uniform(-0.3, 0.1) + hair * rng.uniform(-0.5, 0.25) + skin * rng.uniform(-0.28, 0.04)
     for mask, low, high in ((1 - person, (-8, -16), (8, 10)), (hair, (-1, -14), (9, 4)), (skin, (0, -3), (4, 5))):
         lab[..., 1:] += (mask * np.minimum(lab[..., 0] / 50, 1))[..., None] * rng.uniform(low, high)
@@ -428,11 +442,11 @@ def _head_window(points: Array, nodes: Array, g: float) -> Array:
 
 
 def _lid(upper: Array, lower: Array, g: float) -> Slit:
-    """Return the slit of one eye: closing brings the upper lid down nearly to the lower one."""
+    """Return the slit of one eye: closing brings the upper lid down to the lower one."""
     x, (top, bottom) = _columns(upper, lower, 0.25 * g)
     gap = np.maximum(bottom - top, 0)
     curves = np.stack([top - 0.62 * g, top, bottom, bottom + 0.4 * g])
-    return Slit(x, curves, np.stack([0 * gap, 0.9 * gap, -0.04 * gap, 0 * gap]))
+    return Slit(x, curves, np.stack([0 * gap, 1.1 * gap, 0 * gap, 0 * gap]), from_above=True)
 
 
 def _lips(mesh: Array, g: float) -> Slit:
@@ -440,7 +454,7 @@ def _lips(mesh: Array, g: float) -> Slit:
     x, (top, bottom) = _columns(mesh[list(LIPS[0]), :2], mesh[list(LIPS[1]), :2], 0.5 * g)
     gap = np.maximum(bottom - top, 0)
     chin = np.full_like(top, mesh[152, 1] - 0.3 * g)
-    return Slit(x, np.stack([top, bottom, chin, chin + 1.8 * g]), np.stack([0 * gap, -gap, -0.8 * gap, 0 * gap]))
+    return Slit(x, np.stack([top - 0.2 * g, top, bottom, chin, chin + 1.8 * g]), np.stack([0 * gap, 0 * gap, -gap, -0.8 * gap, 0 * gap]), from_above=False)
 
 
 def _columns(upper: Array, lower: Array, margin: float) -> tuple[Array, list[Array]]:

@@ -1,0 +1,140 @@
+"""Spot one recording of one's own with trained models: the stages of a run, on one video.
+
+Differences from a run
+----------------------
+There is no held-out subject: given a run folder, intensity and class scores are the means over the models of all folds
+and seeds of one experiment, each of which was trained without one subject.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pfes import decode, figures, overlay, store
+from pfes.config import build
+from pfes.decode import SamplingParameters
+from pfes.errors import InputError
+from pfes.flow import FlowParameters, write_flow
+from pfes.landmarks import FaceParameters, write_faces
+from pfes.proposals import SpotParameters, locate, propose
+from pfes.records import CLASSES, file_name
+from pfes.snippets import SnippetParameters, write_snippets
+from pfes.training import SpottingModel, load_model, predict
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """What was found: curves [T] and [T, 2], the proposals, sampled frames per second, and whether a face was there [T]."""
+
+    intensity: NDArray[np.float32]
+    class_scores: NDArray[np.float32]
+    proposals: pd.DataFrame
+    fps: float
+    valid: NDArray[np.bool_]
+
+
+def spot(recording: Path | str, model: Path | str, out: Path | str, *, experiment: str | None = None, fps: float = 0.0) -> Spotted:
+    """Spot ``recording`` and write intermediate files, curves, proposals and an overlay video to the folder ``out``.
+
+    Parameters
+    ----------
+    recording
+        A video, or a folder of numbered images with ``fps``.
+    model
+        A run folder such as ``results/demo``, or one ``model.pt``.
+    experiment
+        Which experiment of the run folder; may be left out where there is one only.
+    fps
+        Native frames per second, 0 for what the file says.
+
+    Writes
+    ------
+    faces.h5, flow.h5, snippets.h5 (see ``store``), intensity.csv, intensity.png, proposals.csv, overlay.mp4.
+
+    Raises
+    ------
+    InputError
+        The recording cannot be used, or the models cannot be found or do not belong together.
+    """
+    out = Path(out)
+    models, settings = load_models(model_paths(Path(model), experiment))
+    params = build(SpotParameters, settings["spot"])
+    snippets, valid = _snippets(str(recording), out, settings, fps)
+    curves = [predict(one, snippets)[1:] for one in models]
+    intensity = np.mean([curve for curve, _ in curves], axis=0)
+    class_scores = np.mean([scores for _, scores in curves], axis=0)
+    rate = float(store.attributes(out / "faces.h5", "faces")["fps"])
+    found = Spotted(intensity, class_scores, propose(intensity, class_scores, params, valid=valid, fps=rate), rate, valid)
+    _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
+    return found
+
+
+def model_paths(model: Path, experiment: str | None = None) -> list[Path]:
+    """Return the model files behind ``model``: itself, or those of all folds and seeds of a run's experiment."""
+    if model.is_file():
+        return [model]
+    found = sorted(model.glob("train/*/*/seed*/model.pt"))
+    experiments = sorted({path.parts[-4] for path in found})
+    if not found:
+        raise InputError(f"{model}: no trained model; expected a run folder (results/<run>) or a model.pt; train one with: make demo")
+    chosen = experiments[0] if experiment is None and len(experiments) == 1 else experiment
+    if chosen not in experiments:
+        raise InputError(f"{model}: experiment {experiment!r}; choose one of {', '.join(experiments)} with --experiment")
+    return [path for path in found if path.parts[-4] == chosen]
+
+
+def load_models(paths: Sequence[Path]) -> tuple[list[SpottingModel], dict[str, Any]]:
+    """Return the models and the parameters of the other stages, which must be the same for all."""
+    loaded = [load_model(path) for path in paths]
+    settings = loaded[0][1]["spotting"]
+    for path, (_, meta) in zip(paths, loaded, strict=True):
+        if meta["spotting"] != settings:
+            raise InputError(f"{path}: made with other parameters than {paths[0]}; rerun the workflow, or give one model.pt")
+    return [model for model, _ in loaded], settings
+
+
+def _snippets(recording: str, out: Path, settings: dict[str, Any], fps: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    faces, flow, snippets = (out / f"{stage}.h5" for stage in ("faces", "flow", "snippets"))
+    log.info("1/4 faces")
+    write_faces(recording, fps, faces, build(SamplingParameters, settings["sampling"]), build(FaceParameters, settings["faces"]))
+    log.info("2/4 optical flow, %d frames", len(store.read(faces, "faces")["found"]))
+    write_flow(recording, faces, flow, build(FlowParameters, settings["flow"]))
+    log.info("3/4 spotting")
+    write_snippets(flow, snippets, build(SnippetParameters, settings["snippets"]))
+    arrays = store.read(snippets, "snippets")
+    return arrays["snippets"], arrays["valid"].astype(bool)
+
+
+def _write_results(recording: str, out: Path, found: Spotted, params: SpotParameters, size: int) -> None:
+    log.info("4/4 curve and overlay")
+    faces = store.read(out / "faces.h5", "faces")
+    table = locate(found.proposals, "", file_name(Path(recording).stem), faces["native_frame"], found.fps)
+    curve = pd.DataFrame({
+        "frame": np.arange(len(found.intensity)),
+        "native_frame": faces["native_frame"],
+        "time_s": np.arange(len(found.intensity)) / found.fps,
+        "intensity": found.intensity,
+        **{f"{name}_score": found.class_scores[:, index] for index, name in enumerate(CLASSES)},
+        "face_found": faces["found"],
+    })
+    figure = figures.intensity_curve(
+        found.intensity, found.proposals, found.fps, params.thresholds, valid=found.valid, title=Path(recording).name
+    )
+    for name, content in (
+        ("intensity.csv", curve.to_csv(index=False, float_format="%.6g").encode()),
+        ("proposals.csv", table.drop(columns="subject").to_csv(index=False, float_format="%.6g").encode()),
+        ("intensity.png", figures.png(figure)),
+    ):
+        with store.atomic(out / name) as temporary:
+            temporary.write_bytes(content)
+    frames = (frame for _, frame in decode.read_sampled(recording, store.attributes(out / "faces.h5", "faces")["step"]))
+    boxes = overlay.face_boxes(faces["landmarks"], size)
+    overlay.write_overlay(frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals)

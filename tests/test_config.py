@@ -1,0 +1,119 @@
+"""Schema, default configuration and code agree; what is wrong in a configuration is named."""
+
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pfes.baseline import BaselineParameters
+from pfes.config import build, check, load_experiment, merged
+from pfes.datasets.demo import DemoParameters
+from pfes.decode import SamplingParameters
+from pfes.errors import InputError
+from pfes.flow import FlowParameters
+from pfes.landmarks import FaceParameters
+from pfes.points import PointParameters
+from pfes.proposals import SpotParameters
+from pfes.snippets import SnippetParameters
+from pfes.training import ModelParameters, TrainingParameters
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMAS = ROOT / "workflow" / "schemas"
+SCHEMA = SCHEMAS / "config.schema.yaml"
+DEFAULTS = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+SECTIONS = {
+    "sampling": SamplingParameters,
+    "faces": FaceParameters,
+    "flow": FlowParameters,
+    "snippets": SnippetParameters,
+    "points": PointParameters,
+    "model": ModelParameters,
+    "training": TrainingParameters,
+    "spot": SpotParameters,
+    "baseline": BaselineParameters,
+}
+
+
+def as_lists(value):
+    if is_dataclass(value):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {key: as_lists(item) for key, item in value.items()}
+    return [as_lists(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def schema_defaults(node):
+    if "properties" not in node:
+        return node["default"]
+    return {key: schema_defaults(item) for key, item in node["properties"].items()}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_default_configuration_is_that_of_the_code(section):
+    assert DEFAULTS[section] == as_lists(SECTIONS[section]())
+    assert build(SECTIONS[section], DEFAULTS[section]) == SECTIONS[section]()
+
+
+def test_the_demo_section_is_that_of_the_code():
+    assert DEFAULTS["dataset"]["demo"] == as_lists(DemoParameters())
+
+
+def test_the_schema_states_the_defaults():
+    assert schema_defaults(yaml.safe_load(SCHEMA.read_text())) == DEFAULTS
+
+
+def test_every_key_of_the_schema_is_described_and_closed():
+    def walk(node, path):
+        if "properties" in node:
+            assert node["additionalProperties"] is False, path
+            for key, item in node["properties"].items():
+                assert item.get("description"), f"{path}.{key}"
+                assert "type" in item, f"{path}.{key}"
+                walk(item, f"{path}.{key}")
+
+    walk(yaml.safe_load(SCHEMA.read_text()), "config")
+
+
+@pytest.mark.parametrize("path", [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests" / "smoke.yaml"], ids=lambda path: path.name)
+def test_shipped_configurations_pass(path):
+    check(merged(DEFAULTS, yaml.safe_load(path.read_text())), SCHEMA, path.name)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "experiments").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_experiments_pass(path):
+    assert load_experiment(path.parent, path.stem, SCHEMAS, DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"flow": {"sise": 64}}, r"my.yaml: unknown key 'flow.sise'; did you mean 'size'\?"),
+        ({"sead": [1]}, r"unknown key 'sead'; did you mean 'seeds'\?"),
+        ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre"),
+        ({"flow": {"method": "lucas"}}, r"flow.method: 'lucas' is not one of"),
+        ({"training": {"epochs": 0}}, r"training.epochs: 0 is less than the minimum of 1"),
+        ({"model": {"width": "wide"}}, r"model.width: 'wide' is not of type 'integer'"),
+    ],
+)
+def test_a_mistake_is_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        check(merged(DEFAULTS, changes), SCHEMA, "my.yaml")
+
+
+def test_an_unknown_experiment_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nothing.yaml does not exist; expected one of journal"):
+        load_experiment(ROOT / "config" / "experiments", "nothing", SCHEMAS, DEFAULTS)
+
+
+def test_an_experiment_changes_only_what_it_names(tmp_path):
+    (tmp_path / "wide.yaml").write_text("description: wider\nmodel: {width: 512}\n")
+    config = load_experiment(tmp_path, "wide", SCHEMAS, DEFAULTS)
+    assert config["model"] == {**DEFAULTS["model"], "width": 512}
+    assert config["training"] == DEFAULTS["training"]
+
+
+def test_an_experiment_cannot_change_the_flow(tmp_path):
+    (tmp_path / "bad.yaml").write_text("flow: {size: 64}\n")
+    with pytest.raises(InputError, match=r"bad.yaml: unknown key 'flow'"):
+        load_experiment(tmp_path, "bad", SCHEMAS, DEFAULTS)
