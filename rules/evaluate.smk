@@ -4,7 +4,9 @@ PROPOSALS = {
         for name in EXPERIMENTS
         for seed in SEEDS
     },
-    ("baseline", -1): [RUN / "spot/baseline/proposals.parquet"],  # no seed: see evaluation.NO_SEED
+    ("baseline", -1): [
+        RUN / "spot/baseline/proposals.parquet"
+    ],  # no seed: see evaluation.NO_SEED
 }
 
 
@@ -22,6 +24,8 @@ rule evaluate:
         LOGS / "evaluate.log",
     benchmark:
         BENCHMARKS / "evaluate.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=1000,
     params:

@@ -7,6 +7,8 @@ rule faces:
         LOGS / "faces/{video}.log",
     benchmark:
         BENCHMARKS / "faces/{video}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=1500,
     params:

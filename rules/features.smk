@@ -8,6 +8,8 @@ rule features:
         LOGS / "features/{experiment}/{fold}/seed{seed}.log",
     benchmark:
         BENCHMARKS / "features/{experiment}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=3000,
     params:

@@ -8,6 +8,8 @@ rule flow:
         LOGS / "flow/{video}.log",
     benchmark:
         BENCHMARKS / "flow/{video}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=1500,
     params:

@@ -7,6 +7,8 @@ rule points:
         LOGS / "points/{experiment}/seed{seed}.log",
     benchmark:
         BENCHMARKS / "points/{experiment}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=500,
     params:

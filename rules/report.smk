@@ -10,16 +10,37 @@ RUN_FILES = {
     "faces": per_video("faces"),
     "snippets": per_video("snippets"),
     "scores": {
-        (name, seed): per_fold("spot", "scores.h5", name, seed) for name in EXPERIMENTS for seed in SEEDS
+        (name, seed): per_fold("spot", "scores.h5", name, seed)
+        for name in EXPERIMENTS
+        for seed in SEEDS
     },
     "truth": per_video("dataset/demo") if IS_DEMO else {},
 }
-COST_STAGES = ("demo_video", "faces", "flow", "snippets", "train", "features", "scores", "spot")
+COST_STAGES = (
+    "demo_video",
+    "faces",
+    "flow",
+    "snippets",
+    "train",
+    "features",
+    "scores",
+    "spot",
+)
 
 
 rule report:
     input:
-        [RUN_FILES[name] for name in ("videos", "expressions", "repairs", "refusals", "metrics", "matches")],
+        [
+            RUN_FILES[name]
+            for name in (
+                "videos",
+                "expressions",
+                "repairs",
+                "refusals",
+                "metrics",
+                "matches",
+            )
+        ],
         list(RUN_FILES["faces"].values()),
         list(RUN_FILES["snippets"].values()),
         [path for paths in RUN_FILES["scores"].values() for path in paths],
@@ -28,7 +49,9 @@ rule report:
             RUN / "report.html",
             caption="../workflow/report/results.rst",
             category="Results",
-            labels={"figure": "Results, timelines, quality and provenance on one page"},
+            labels={
+                "figure": "Results, timelines, quality and provenance on one page"
+            },
         ),
         timelines=report(
             directory(RUN / "timelines"),
@@ -41,6 +64,8 @@ rule report:
         LOGS / "report.log",
     benchmark:
         BENCHMARKS / "report.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=1500,
     params:
@@ -65,6 +90,8 @@ rule complete:
         RUN / "complete.txt",
     log:
         LOGS / "complete.log",
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=500,
     params:

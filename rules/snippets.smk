@@ -7,6 +7,8 @@ rule snippets:
         LOGS / "snippets/{video}.log",
     benchmark:
         BENCHMARKS / "snippets/{video}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=1000,
     params:

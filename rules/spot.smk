@@ -1,8 +1,3 @@
-def held_out_files(stage):
-    """Return an input function: the files of a stage for the videos of the held-out subject."""
-    return lambda wildcards: list(per_video(stage, [HELD_OUT[wildcards.fold]]).values())
-
-
 rule scores:
     input:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
@@ -14,6 +9,8 @@ rule scores:
         LOGS / "scores/{experiment}/{fold}/seed{seed}.log",
     benchmark:
         BENCHMARKS / "scores/{experiment}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=2000,
     params:
@@ -34,6 +31,8 @@ rule spot:
         LOGS / "spot/{experiment}/{fold}/seed{seed}.log",
     benchmark:
         BENCHMARKS / "spot/{experiment}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=1000,
     params:
@@ -54,6 +53,8 @@ rule baseline:
         LOGS / "spot/baseline.log",
     benchmark:
         BENCHMARKS / "spot/baseline.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=1000,
     params:

@@ -1,9 +1,3 @@
-def others(wildcards):
-    """Return the snippets of all subjects but the held-out one: a fold's training cannot open anything else."""
-    train = next(fold.train for fold in FOLDS if fold.held_out == HELD_OUT[wildcards.fold])
-    return list(per_video("snippets", train).values())
-
-
 rule train:
     input:
         snippets=others,
@@ -16,6 +10,8 @@ rule train:
         LOGS / "train/{experiment}/{fold}/seed{seed}.log",
     benchmark:
         BENCHMARKS / "train/{experiment}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
     resources:
         mem_mb=4000,
     params:

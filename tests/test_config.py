@@ -75,7 +75,9 @@ def test_every_key_of_the_schema_is_described_and_closed():
     walk(yaml.safe_load(SCHEMA.read_text()), "config")
 
 
-@pytest.mark.parametrize("path", [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests" / "smoke.yaml"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests" / "smoke.yaml"], ids=lambda path: path.name
+)
 def test_shipped_configurations_pass(path):
     check(merged(DEFAULTS, yaml.safe_load(path.read_text())), SCHEMA, path.name)
 
@@ -117,3 +119,11 @@ def test_an_experiment_cannot_change_the_flow(tmp_path):
     (tmp_path / "bad.yaml").write_text("flow: {size: 64}\n")
     with pytest.raises(InputError, match=r"bad.yaml: unknown key 'flow'"):
         load_experiment(tmp_path, "bad", SCHEMAS, DEFAULTS)
+
+
+def test_the_conda_environment_has_the_versions_of_the_constraints():
+    pinned = {line.strip() for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")}
+    environment = yaml.safe_load((ROOT / "envs" / "pfes.yaml").read_text())
+    packages = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert "mediapipe==0.10.21" in packages
+    assert set(packages) <= pinned

@@ -100,12 +100,14 @@ def test_curve_breaks_where_no_face_was_found() -> None:
     np.testing.assert_array_equal(np.isnan(curve), ~VALID)
 
 
-def test_curve_beyond_one_is_scaled_and_its_name_says_so() -> None:
+def test_curve_beyond_one_is_scaled_and_axis_and_legend_say_so() -> None:
     figure = draw()
     assert np.nanmax(figure.axes[0].lines[1].get_ydata()) == pytest.approx(1)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert any("other (scaled)" in name for name in names)
     assert not any("learned (scaled)" in name for name in names)
+    assert figure.axes[0].get_ylabel() == "intensity (scaled)"
+    assert draw(intensity={"learned": CURVES["learned"]}).axes[0].get_ylabel() == "intensity"
 
 
 def test_same_input_gives_the_same_file_and_leaves_the_input_alone() -> None:

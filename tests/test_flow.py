@@ -26,7 +26,9 @@ def moved(image, landmarks, amount, shift=(0.0, 0.0)):
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
     centre = landmarks[19]
     field = amount * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * 30**2))
-    return cv2.remap(image, x - shift[0], y + field.astype(np.float32) - shift[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        image, x - shift[0], y + field.astype(np.float32) - shift[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def run(frames, landmarks, **params):
@@ -39,7 +41,9 @@ def step_video(portrait, n_frames=30, at=15, shift=(0.0, 0.0)):
     """Still until frame ``at``, then brow raised and head shifted."""
     image, points = portrait
     after = moved(image, points, DISPLACEMENT, shift)
-    landmarks = np.stack([points + (np.array(shift, np.float32) if t >= at else 0) for t in range(n_frames)]).astype(np.float32)
+    landmarks = np.stack([points + (np.array(shift, np.float32) if t >= at else 0) for t in range(n_frames)]).astype(
+        np.float32
+    )
     return [image if t < at else after for t in range(n_frames)], landmarks
 
 

@@ -2,10 +2,14 @@ import torch
 
 from pfes.heads import JournalHead
 
+torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
+
 
 def test_shapes_and_range():
     hidden, intensity, class_scores = JournalHead(16)(torch.randn(9, 16))
-    assert hidden.shape == (9, 16) and intensity.shape == (9,) and class_scores.shape == (9, 2)
+    assert hidden.shape == (9, 16)
+    assert intensity.shape == (9,)
+    assert class_scores.shape == (9, 2)
     for scores in (intensity, class_scores):
         assert ((scores > 0) & (scores < 1)).all()
 
@@ -32,7 +36,8 @@ def test_weights_are_kaiming_uniform_and_biases_zero():
 def test_the_clean_pass_has_neither_dropout_nor_gradient_while_training():
     head, x = JournalHead(32).train(), torch.randn(7, 32, requires_grad=True)
     clean = head.clean(x)
-    assert head.training and not any(part.requires_grad for part in clean)
+    assert head.training
+    assert not any(part.requires_grad for part in clean)
     for part, expected in zip(clean, head.eval()(x), strict=True):
         torch.testing.assert_close(part, expected.detach())
     noisy = head.train()(x)

@@ -28,8 +28,10 @@ def test_points_lie_inside_their_instance(mode):
     offset = onset + generator.integers(0, 90, 300)  # one-frame instances too
     apex = generator.integers(onset, offset + 1)
     points = draw_points(expressions(zip(onset, apex, offset, strict=True)), PointParameters(mode), seed=3)
-    assert list(points.columns) == list(POINT_COLUMNS) and points["frame"].dtype == np.int64
-    assert (points["frame"] >= onset).all() and (points["frame"] <= offset).all()
+    assert list(points.columns) == list(POINT_COLUMNS)
+    assert points["frame"].dtype == np.int64
+    assert (points["frame"] >= onset).all()
+    assert (points["frame"] <= offset).all()
 
 
 def test_an_apex_outside_or_missing_still_gives_a_point_inside():
@@ -69,12 +71,14 @@ def test_adding_a_video_changes_no_other_point(mode):
 def test_the_seed_decides_the_points():
     table = expressions([(0, 500, 1000)] * 20)
     one, same, other = (draw_points(table, PointParameters(), seed)["frame"].tolist() for seed in (1, 1, 2))
-    assert one == same and one != other
+    assert one == same
+    assert one != other
 
 
 def test_no_instance_gives_an_empty_table():
     points = draw_points(expressions([]), PointParameters(), seed=0)
-    assert len(points) == 0 and list(points.columns) == list(POINT_COLUMNS)
+    assert len(points) == 0
+    assert list(points.columns) == list(POINT_COLUMNS)
 
 
 def test_wrong_parameters_are_named():
@@ -89,4 +93,5 @@ def test_write_points_records_seed_and_parameters(tmp_path):
     write_points(tmp_path / "e.parquet", tmp_path / "p.parquet", PointParameters("apex"), seed=7)
     assert store.read_table(tmp_path / "p.parquet", "points")["frame"].item() == 4
     made = store.describe(tmp_path / "p.parquet")["provenance"]
-    assert made["parameters"] == {"mode": "apex", "spread": 0.18, "seed": 7} and "e.parquet" in made["sources"]
+    assert made["parameters"] == {"mode": "apex", "spread": 0.18, "seed": 7}
+    assert "e.parquet" in made["sources"]

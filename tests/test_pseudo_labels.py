@@ -8,6 +8,7 @@ import torch
 from pfes.errors import InputError
 from pfes.pseudo_labels import GimParameters, merge, neutral_frames, pseudo_apex, pseudo_labels, within
 
+torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 RELEASE = ((8, 18), (4, 8))
 
 # name -> (frames of the video, points, classes)
@@ -104,7 +105,8 @@ def test_theta_falls_from_the_third_stage_to_the_thirtieth_epoch():
 def test_stage_lengths_are_parameters():
     params = GimParameters(hard_epochs=2, gaussian_epochs=1, theta_epochs=3)
     assert [params.stage(epoch) for epoch in range(5)] == [1, 1, 2, 3, 3]
-    assert params.theta(3) == 0.8 and params.theta(4) == 0.5
+    assert params.theta(3) == 0.8
+    assert params.theta(4) == 0.5
 
 
 def test_theta_decides_the_range():
@@ -118,12 +120,16 @@ def test_theta_decides_the_range():
     x = torch.randn(60, 4)
     for epoch, width in ((5, 7), (40, 39)):
         got = pseudo_labels(epoch, x, a, torch.tensor([24]), torch.tensor([0]), GimParameters())
-        assert got.apex_frames.tolist() == [20] and got.labelled[0].sum() == width
+        assert got.apex_frames.tolist() == [20]
+        assert got.labelled[0].sum() == width
 
 
 def test_nothing_above_theta_labels_the_pseudo_apex_alone():
-    got = pseudo_labels(9, torch.randn(30, 4), torch.linspace(0.1, 0.2, 30), torch.tensor([10]), torch.tensor([1]), GimParameters())
-    assert got.soft[1].nonzero()[:, 0].tolist() == [14] and got.soft[1, 14] == 1
+    got = pseudo_labels(
+        9, torch.randn(30, 4), torch.linspace(0.1, 0.2, 30), torch.tensor([10]), torch.tensor([1]), GimParameters()
+    )
+    assert got.soft[1].nonzero()[:, 0].tolist() == [14]
+    assert got.soft[1, 14] == 1
 
 
 def test_equal_features_give_label_one():
@@ -140,7 +146,9 @@ def test_the_random_rule_keeps_one_whole_instance_and_each_of_them_in_turn():
         merged, labelled = merge(soft, inside, frames, classes, "random", generator)
         shared = merged[0, 8:15].unique()
         assert len(shared) == 1  # frames of both instances come from one of them
-        assert merged[0, 6] == 0.25 and merged[0, 16] == 0.75 and torch.equal(labelled[0], inside.any(0))
+        assert merged[0, 6] == 0.25
+        assert merged[0, 16] == 0.75
+        assert torch.equal(labelled[0], inside.any(0))
         kept.add(shared.item())
     assert kept == {0.25, 0.75}
 
@@ -152,7 +160,8 @@ def test_invalid_frames_are_neither_labelled_nor_neutral():
     a[30] = 1.0
     for epoch in STAGE_EPOCHS:
         got = pseudo_labels(epoch, x, a, torch.tensor([30, 55]), torch.tensor([0, 1]), GimParameters(), valid=valid)
-        assert not got.labelled[:, ~valid].any() and not got.neutral[~valid].any()
+        assert not got.labelled[:, ~valid].any()
+        assert not got.neutral[~valid].any()
     assert pseudo_apex(a, torch.tensor([30]), torch.tensor([0]), GimParameters(), valid).item() != 30
 
 
@@ -160,7 +169,9 @@ def test_an_instance_without_a_valid_frame_labels_nothing():
     x, a = random_video(60, 1)
     valid = torch.zeros(60, dtype=torch.bool)
     got = pseudo_labels(10, x, a, torch.tensor([30]), torch.tensor([0]), GimParameters(), valid=valid)
-    assert not got.labelled.any() and not got.neutral.any() and not got.soft.any()
+    assert not got.labelled.any()
+    assert not got.neutral.any()
+    assert not got.soft.any()
 
 
 def test_neutral_frames_never_outnumber_the_unlabelled():
@@ -181,7 +192,8 @@ def test_inputs_stay_untouched_and_labels_carry_no_gradient():
     x.requires_grad_()
     before = a.clone()
     got = pseudo_labels(9, x, a, torch.tensor([5]), torch.tensor([0]), GimParameters())
-    assert torch.equal(a, before) and not got.soft.requires_grad
+    assert torch.equal(a, before)
+    assert not got.soft.requires_grad
 
 
 def test_an_unknown_overlap_rule_is_named():

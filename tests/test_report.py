@@ -79,7 +79,7 @@ def make_run(
         faces=faces,
         truth=truth,
         scores={("learned", seed): [folder / "scores.h5"] for seed in seeds},
-        benchmarks={"flow": [folder / "flow.tsv", folder / "flow.tsv"]},
+        benchmarks={"flow": [folder / "flow.tsv", folder / "flow.tsv"], "train": []},
     )
 
 

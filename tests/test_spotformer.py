@@ -4,6 +4,7 @@ from torch.nn import functional
 
 from pfes.spotformer import JOINT_PADDING, STANDALONE_PADDING, SpotFormer, TimeDown, attention, normalise
 
+torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 PADDINGS = [JOINT_PADDING, STANDALONE_PADDING]
 
 

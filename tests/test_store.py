@@ -53,9 +53,14 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.h5"
     store.write(path, "snippets", arrays(), ORIGIN)
     before = path.read_bytes()
-    with pytest.raises(RuntimeError), store.create(path, "snippets", ORIGIN) as file:
-        file.append("valid", np.ones(3, bool))
-        raise RuntimeError
+
+    def interrupted():
+        with store.create(path, "snippets", ORIGIN) as file:
+            file.append("valid", np.ones(3, bool))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["a.h5"]
 

@@ -69,6 +69,13 @@ def test_shift_right_is_positive_x_and_shift_down_positive_y() -> None:
     np.testing.assert_allclose(down, [0, 2], atol=0.1)
 
 
+def test_a_large_shift_is_followed() -> None:
+    """12 px at 128 px, a tenth of the face: needs the coarse scales."""
+    image = face(128)
+    flow = tvl1(image, np.roll(image, 12, axis=1))
+    np.testing.assert_allclose(np.median(flow[16:-16, 16:-16], axis=(0, 1)), [12, 0], atol=0.1)
+
+
 def test_swapped_order_reverses_the_flow() -> None:
     image = face(SIZE)
     moved = np.roll(image, 1, axis=1)
@@ -177,10 +184,10 @@ def test_a_window_of_one_image_is_refused(frames: Image) -> None:
 
 
 def test_too_small_images_are_refused_and_fewer_scales_help(frames: Image) -> None:
-    small = frames[:2, :31, :40]
-    with pytest.raises(ValueError, match="40 x 31 px, expected at least 32 px a side for 3 scales; enlarge the crop"):
+    small = frames[:2, :63, :80]
+    with pytest.raises(ValueError, match="80 x 63 px, expected at least 64 px a side for 4 scales; enlarge the crop"):
         tvl1(small[0], small[1])
-    assert tvl1(small[0], small[1], TVL1(scales=2)).shape == (31, 40, 2)
+    assert tvl1(small[0], small[1], TVL1(scales=3)).shape == (63, 80, 2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -201,7 +208,7 @@ def test_impossible_parameters_are_refused(name: str, value: float) -> None:
 
 
 CACHE_ONLY = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
-CODE = "import numpy as np; from pfes.tvl1 import tvl1; z = np.zeros((32, 32), np.uint8); print(tvl1(z, z).any())"
+CODE = "import numpy as np; from pfes.tvl1 import tvl1; z = np.zeros((64, 64), np.uint8); print(tvl1(z, z).any())"
 
 
 def start(cache: Path) -> subprocess.Popen[str]:
@@ -236,8 +243,8 @@ def test_scene_matches_its_truth_without_noise() -> None:
 
 
 def test_bench_has_a_row_per_size_and_solver_and_names_the_machine() -> None:
-    table = bench_flow((48,), repeats=1).set_index("solver")
-    assert list(table["size"].unique()) == [48] and len(table) == 6
+    table = bench_flow((64,), repeats=1).set_index("solver")
+    assert list(table["size"].unique()) == [64] and len(table) == 6
     assert table.loc["OpenCV TV-L1", "speedup"] == 1
     assert (table.loc["no flow"].filter(like="median") > 0).all() and table.loc[["no flow"], "ms"].isna().all()
     assert "OpenCV" in machine() and "\n" not in machine()

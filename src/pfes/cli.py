@@ -40,7 +40,9 @@ def spot(
 
     with console.status("spotting"):
         found = spot_video(video, model, out, experiment=experiment, fps=fps)
-    table = Table("class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}")
+    table = Table(
+        "class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}"
+    )
     for row in found.proposals.to_dict("records"):
         times = [f"{row[name] / found.fps:.2f} s" for name in ("onset", "apex", "offset")]
         table.add_row(row["class"], *times, f"{row['score']:.2f}")
@@ -90,7 +92,11 @@ def bench_flow(
 
 def main() -> None:
     """Run the command; bad input ends with one line and status 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=Console(stderr=True), show_path=False)])
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=Console(stderr=True), show_path=False)],
+    )
     logging.getLogger("pfes.spotting").setLevel(logging.INFO)
     try:
         app()

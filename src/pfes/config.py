@@ -1,6 +1,7 @@
 """Check a configuration against its schema, and merge an experiment's choices into it."""
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -35,12 +36,20 @@ def load_experiment(folder: Path | str, name: str, schemas: Path | str, config: 
     return result
 
 
+def prepare_jobs() -> None:
+    """Let the jobs that this process starts use one thread each, and this very package in whatever environment they run."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    os.environ.update(dict.fromkeys(threads, "1"), PYTHONPATH=str(Path(__file__).resolve().parents[1]))
+
+
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``changes`` laid over it, section by section."""
     result = deepcopy(dict(base))
     for key, value in changes.items():
         inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else deepcopy(value)
+        result[key] = (
+            merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else deepcopy(value)
+        )
     return result
 
 
@@ -65,7 +74,7 @@ def _lines(error: ValidationError) -> Iterator[str]:
     if error.validator != "additionalProperties":
         yield f"{place or 'config'}: {error.message}"
         return
-    known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
+    known = list(error.schema.get("properties", {}))
     for key in sorted(set(error.instance) - set(known)):
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"

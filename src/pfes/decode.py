@@ -112,7 +112,9 @@ def read_frames(path: Path | str) -> Iterator[Frame | None]:
         count += 1
         yield frame  # type: ignore[misc]
     if count == 0:
-        raise InputError(f"{path}: no frame could be decoded; expected a video that OpenCV's FFmpeg reads; convert it to H.264")
+        raise InputError(
+            f"{path}: no frame could be decoded; expected a video that OpenCV's FFmpeg reads; convert it to H.264"
+        )
 
 
 def read_sampled(path: Path | str, step: float) -> Iterator[tuple[int, Frame | None]]:
@@ -127,7 +129,9 @@ def read_sampled(path: Path | str, step: float) -> Iterator[tuple[int, Frame | N
 def _open(path: Path) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():
-        raise InputError(f"{path}: not a video that can be decoded; expected a video file (H.264, MJPEG, ...); convert or replace it")
+        raise InputError(
+            f"{path}: not a video that can be decoded; expected a video file (H.264, MJPEG, ...); convert or replace it"
+        )
     return capture
 
 
@@ -137,7 +141,9 @@ def _images(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: the folder holds no image ({', '.join(sorted(IMAGES))}); expected numbered frames")
     unnumbered = [item.name for item in images if not re.search(r"\d+$", item.stem)]
     if unnumbered:
-        raise InputError(f"{folder}: {unnumbered[0]} does not end in a number; frames are ordered by it, e.g. img001.jpg")
+        raise InputError(
+            f"{folder}: {unnumbered[0]} does not end in a number; frames are ordered by it, e.g. img001.jpg"
+        )
     return sorted(images, key=_number)
 
 

@@ -63,7 +63,7 @@ def timeline(
     Parameters
     ----------
     fps : sampled frames per second
-    intensity : experiment -> [T]; a curve that leaves [0, 1] is divided by its maximum, and the legend says so
+    intensity : experiment -> [T]; a curve that leaves [0, 1] is divided by its maximum, and axis and legend say so
     truth : one row per instance; columns class, onset, apex, offset
     proposals : experiment -> one row per proposal; columns class, onset, apex, offset, score, matched (bool); its order
         is that of the lanes and of ``CURVES``
@@ -233,7 +233,8 @@ def _curves(
             axes.plot(seconds, curve, color=colour, linestyle=line, linewidth=1.2)
     axes.set_ylim(0, 1.04)
     axes.set_yticks([0, 0.5, 1])
-    axes.set_ylabel("intensity", color=INK)
+    scaled = any(_scale(curve) > 1 for curve in intensity.values())
+    axes.set_ylabel("intensity (scaled)" if scaled else "intensity", color=INK)
 
 
 def _curve_styles(count: int) -> list[tuple[str, Any]]:

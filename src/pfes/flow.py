@@ -70,7 +70,9 @@ def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: 
         facts = store.attributes(faces_path, "faces")
         frames = (frame for _, frame in decode.read_sampled(recording, facts["step"]))
         blocks = window_flow(frames, faces["landmarks"], params, native=faces["native_frame"])
-        with store.create(out, "flow", origin, rois=" ".join(roi.name for roi in ROIS), fps=facts["fps"], size=params.size) as file:
+        with store.create(
+            out, "flow", origin, rois=" ".join(roi.name for roi in ROIS), fps=facts["fps"], size=params.size
+        ) as file:
             for start, block in blocks:
                 file.append("flow", block)
                 file.append("valid", valid_frames(faces["found"])[start : start + len(block)])
@@ -114,11 +116,11 @@ def solver(params: FlowParameters) -> Solver:
     if params.method == "tvl1":
         return tvl1_window
     if params.method == "tvl1_opencv":
-        calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc
+        calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
     elif params.method == "farneback":
         calculate = _farneback
     elif params.method == "dis":
-        calculate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
+        calculate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc  # type: ignore[attr-defined]
     else:
         raise ValueError(f"flow.method {params.method!r}: expected tvl1, tvl1_opencv, farneback or dis")
     return lambda frames: np.stack([calculate(frames[0], frame, None) for frame in frames[1:]])
@@ -136,8 +138,16 @@ def roi_means(flow: NDArray[np.float32], boxes: align.Boxes) -> NDArray[np.float
 
 
 def _farneback(reference: Grey, moving: Grey, _: None) -> NDArray[np.float32]:
-    options = {"pyr_scale": 0.5, "levels": 3, "winsize": 15, "iterations": 5, "poly_n": 7, "poly_sigma": 1.5, "flags": 0}
-    return cv2.calcOpticalFlowFarneback(reference, moving, None, **options)  # type: ignore[call-overload,no-any-return]
+    options = {
+        "pyr_scale": 0.5,
+        "levels": 3,
+        "winsize": 15,
+        "iterations": 5,
+        "poly_n": 7,
+        "poly_sigma": 1.5,
+        "flags": 0,
+    }
+    return cv2.calcOpticalFlowFarneback(reference, moving, None, **options)  # type: ignore[call-overload]
 
 
 def _windows(frames: Iterable[decode.Frame | None], n_frames: int) -> Iterator[tuple[int, dict[int, Grey]]]:
@@ -147,7 +157,9 @@ def _windows(frames: Iterable[decode.Frame | None], n_frames: int) -> Iterator[t
     for index, frame in enumerate(frames):
         if frame is None and index == 0:
             raise InputError("the first frame of the recording cannot be read; remove it or replace it")
-        images[index] = images[index - 1] if frame is None else cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        images[index] = (
+            images[index - 1] if frame is None else np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
+        )
         while t < n_frames and index == min(t + HALF, n_frames - 1):
             yield t, images
             t += 1

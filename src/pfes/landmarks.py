@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,7 +39,14 @@ MESH_68 = (
 )  # fmt: skip
 
 # A generic head for the pose: point -> (x right, y down, z away from the camera), mm, nose tip at the origin.
-HEAD_MODEL = {30: (0, 0, 0), 8: (0, 63.6, 12.5), 36: (-43.3, -32.7, 26), 45: (43.3, -32.7, 26), 48: (-28.9, 28.9, 24.1), 54: (28.9, 28.9, 24.1)}
+HEAD_MODEL = {
+    30: (0, 0, 0),
+    8: (0, 63.6, 12.5),
+    36: (-43.3, -32.7, 26),
+    45: (43.3, -32.7, 26),
+    48: (-28.9, 28.9, 24.1),
+    54: (28.9, 28.9, 24.1),
+}
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,13 @@ def check_usable(recording: str, native: NDArray[np.int64], found: NDArray[np.bo
     """Raise InputError for a recording of native frames [T] too short for one window, or without any face in [T]."""
     if len(found) < WINDOW:
         count = f"{len(set(native.tolist()))} frames ({len(found)} at the sampled rate)"
-        raise InputError(f"{recording}: {count}, expected at least {WINDOW} at the sampled rate (one window); leave it out")
+        raise InputError(
+            f"{recording}: {count}, expected at least {WINDOW} at the sampled rate (one window); leave it out"
+        )
     if not found.any():
-        raise InputError(f"{recording}: no face was found in any of its {len(found)} frames; expected a face to follow; leave it out")
+        raise InputError(
+            f"{recording}: no face was found in any of its {len(found)} frames; expected a face to follow; leave it out"
+        )
 
 
 def find_faces(frames: Iterable[tuple[int, decode.Frame | None]], params: FaceParameters) -> dict[str, NDArray]:
@@ -104,7 +116,9 @@ def find_faces(frames: Iterable[tuple[int, decode.Frame | None]], params: FacePa
         "found": np.isfinite(landmarks[:, 0, 0]),
         "faces": np.asarray([len(faces) for faces in detections], np.int16),
         "interocular": np.linalg.norm(landmarks[:, 36:42].mean(1) - landmarks[:, 42:48].mean(1), axis=-1),
-        "pose": np.stack([head_pose(points, size) for points in landmarks]) if len(landmarks) else np.empty((0, 3), np.float32),
+        "pose": np.stack([head_pose(points, size) for points in landmarks])
+        if len(landmarks)
+        else np.empty((0, 3), np.float32),
         "blur": np.asarray(blur, np.float32),
     }
 
@@ -118,7 +132,11 @@ def choose_track(detections: list[list[Points]]) -> Points:
     for index, faces in enumerate(detections):
         taken: set[int] = set()
         for points in sorted(faces, key=_area, reverse=True):
-            near = [i for i in range(len(tracks)) if i not in taken and _distance(tracks[i], points) < np.sqrt(_area(points))]
+            near = [
+                i
+                for i in range(len(tracks))
+                if i not in taken and _distance(tracks[i], points) < np.sqrt(_area(points))
+            ]
             best = min(near, key=lambda i: _distance(tracks[i], points), default=len(tracks))
             if best == len(tracks):
                 tracks.append({})
@@ -146,7 +164,7 @@ def head_pose(points: Points, size: tuple[int, int]) -> NDArray[np.float32]:
     return np.array([yaw, pitch, roll], np.float32)
 
 
-def _face_mesh(params: FaceParameters):  # noqa: ANN202 - MediaPipe has no types
+def _face_mesh(params: FaceParameters) -> Any:
     from mediapipe.python.solutions.face_mesh import FaceMesh  # a second to import; only this stage needs it
 
     return FaceMesh(
@@ -156,7 +174,7 @@ def _face_mesh(params: FaceParameters):  # noqa: ANN202 - MediaPipe has no types
     )
 
 
-def _detect(mesh, frame: decode.Frame) -> list[Points]:  # noqa: ANN001
+def _detect(mesh: Any, frame: decode.Frame) -> list[Points]:
     scale = np.array([frame.shape[1], frame.shape[0]], np.float32)
     result = mesh.process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
     return [

@@ -90,7 +90,8 @@ def journal_loss(
     if labels.stage == 3:
         targets = apex_targets(labels, valid)
         parts = [
-            params.apex_weight[c] * apex_loss(class_scores[:, c], targets[c], params.apex_alpha[c], valid) for c in (0, 1)
+            params.apex_weight[c] * apex_loss(class_scores[:, c], targets[c], params.apex_alpha[c], valid)
+            for c in (0, 1)
         ]
         terms["apex"] = parts[0] + parts[1]
     return {**terms, "total": torch.stack(list(terms.values())).sum()}

@@ -9,7 +9,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("av", "h5py", "mediapipe", "numba", "numpy", "opencv-contrib-python", "pandas", "pyarrow", "scipy", "torch")
+from pfes import __version__
+
+LIBRARIES = (
+    "av",
+    "h5py",
+    "mediapipe",
+    "numba",
+    "numpy",
+    "opencv-contrib-python",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "torch",
+)
 
 
 def record(stage: str, parameters: Mapping[str, Any], sources: Iterable[Path | str] = ()) -> dict[str, Any]:
@@ -21,7 +34,7 @@ def record(stage: str, parameters: Mapping[str, Any], sources: Iterable[Path | s
     return {
         "stage": stage,
         "command": " ".join(["pfes", *sys.argv[1:]]) if program == "pfes" else f"snakemake rule {stage}",
-        "pfes": importlib.metadata.version("pfes"),
+        "pfes": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "parameters": dict(parameters),

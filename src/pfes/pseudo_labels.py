@@ -151,7 +151,9 @@ def within(centres: Tensor, half: Tensor, valid: Tensor) -> Tensor:
     return ((frames - centres[:, None]).abs() <= half[:, None]) & valid
 
 
-def pseudo_apex(intensity: Tensor, point_frames: Tensor, point_classes: Tensor, params: GimParameters, valid: Tensor) -> Tensor:
+def pseudo_apex(
+    intensity: Tensor, point_frames: Tensor, point_classes: Tensor, params: GimParameters, valid: Tensor
+) -> Tensor:
     """Return [I], for each point p the first frame of highest intensity among |j - p| <= k_c / 4 (eq. 1)."""
     near = within(point_frames, _per_class(params.k_c, point_classes) / 4, valid)
     apex = torch.where(near, intensity, -1.0).argmax(1)
@@ -176,7 +178,11 @@ def gaussian(hidden: Tensor, centres: Tensor, inside: Tensor) -> Tensor:
 
     sigma^2 is the mean of |x_j - mu|^2 over ``inside``. Where it is 0 all features are equal and the label is 1.
     """
-    squared = torch.stack([(hidden - mu).square().sum(1) for mu in hidden[centres]]) if len(centres) else inside.to(hidden.dtype)
+    squared = (
+        torch.stack([(hidden - mu).square().sum(1) for mu in hidden[centres]])
+        if len(centres)
+        else inside.to(hidden.dtype)
+    )
     squared = squared * inside
     variance = squared.sum(1) / inside.sum(1).clamp_min(1)
     tiny = torch.finfo(hidden.dtype).tiny

@@ -20,7 +20,18 @@ from dataclasses import dataclass
 
 CLASSES = ("macro", "micro")
 
-VIDEO_COLUMNS = ("dataset", "subject", "video", "video_id", "path", "fps", "n_native", "n_frames", "sampled_fps", "refused")
+VIDEO_COLUMNS = (
+    "dataset",
+    "subject",
+    "video",
+    "video_id",
+    "path",
+    "fps",
+    "n_native",
+    "n_frames",
+    "sampled_fps",
+    "refused",
+)
 EXPRESSION_COLUMNS = (
     "dataset", "subject", "video", "video_id", "instance", "class", "onset", "apex", "offset",
     "native_onset", "native_apex", "native_offset", "row",

@@ -87,7 +87,7 @@ def write_report(
             refusals=store.read_table(files.refusals, "refusals"),
             stages=_stages(files),
             settings=list(flatten(settings or {})),
-            costs=[stage_cost(stage, paths) for stage, paths in files.benchmarks.items()],
+            costs=[stage_cost(stage, paths) for stage, paths in files.benchmarks.items() if paths],
         )
     )
     with store.atomic(out) as temporary:
@@ -146,8 +146,10 @@ def results_table(metrics: pd.DataFrame) -> Table:
     for row in summarise(metrics):
         name = row["experiment"] if row["class"] == RESULT_CLASSES[0] else ""
         numbers = [number(row[key], int(several)) for key in COUNTS] + [number(row[key]) for key in RATIOS]
-        spread = [f"{row['f1_low']:.3f} to {row['f1_high']:.3f}"] if several else []
-        table.add_row(name, row["class"], *numbers, *spread, end_section=row["class"] == RESULT_CLASSES[-1])
+        spread = f"{row['f1_low']:.3f} to {row['f1_high']:.3f}" if row["n_seeds"] > 1 else "one run"
+        table.add_row(
+            name, row["class"], *numbers, *([spread] if several else []), end_section=row["class"] == RESULT_CLASSES[-1]
+        )
     return table
 
 
@@ -322,7 +324,5 @@ def _stages(files: RunFiles) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in (group[0] for group in groups if group):
         origin = store.describe(path)["provenance"]
-        found.setdefault(
-            origin.get("stage", path.stem), {**origin, "flat": list(flatten(origin.get("parameters", {})))}
-        )
+        found.setdefault(origin["stage"], {**origin, "flat": list(flatten(origin["parameters"]))})
     return [{"name": name, **origin} for name, origin in found.items()]

@@ -36,7 +36,9 @@ class SpotFormer(nn.Module):
     dropout : on the embedding, the only one.
     """
 
-    def __init__(self, width: int = 256, heads: int = 4, padding: Padding = JOINT_PADDING, dropout: float = 0.1) -> None:
+    def __init__(
+        self, width: int = 256, heads: int = 4, padding: Padding = JOINT_PADDING, dropout: float = 0.1
+    ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"SpotFormer: width {width} is not a multiple of {heads} heads")
@@ -122,7 +124,9 @@ class TimeDown(nn.Module):
         """Return tokens [..., S', D] of ``tokens`` [..., S, D], S' = (S + 2 padding - 3) // 2 + 1."""
         x = functional.pad(normalise(self.norm, tokens), (0, 0, self.padding, self.padding))
         taps = torch.cat([x[..., k : x.shape[-2] - 2 + k : 2, :] for k in range(3)], -1)  # [..., S', 3 D]
-        return functional.linear(taps, self.conv.weight.transpose(1, 2).flatten(1))  # one product, no copy to [.., D, S]
+        return functional.linear(
+            taps, self.conv.weight.transpose(1, 2).flatten(1)
+        )  # one product, no copy to [.., D, S]
 
 
 def normalise(norm: nn.BatchNorm1d, tokens: Tensor) -> Tensor:

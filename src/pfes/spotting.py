@@ -41,7 +41,9 @@ class Spotted:
     valid: NDArray[np.bool_]
 
 
-def spot(recording: Path | str, model: Path | str, out: Path | str, *, experiment: str | None = None, fps: float = 0.0) -> Spotted:
+def spot(
+    recording: Path | str, model: Path | str, out: Path | str, *, experiment: str | None = None, fps: float = 0.0
+) -> Spotted:
     """Spot ``recording`` and write intermediate files, curves, proposals and an overlay video to the folder ``out``.
 
     Parameters
@@ -72,7 +74,9 @@ def spot(recording: Path | str, model: Path | str, out: Path | str, *, experimen
     intensity = np.mean([curve for curve, _ in curves], axis=0)
     class_scores = np.mean([scores for _, scores in curves], axis=0)
     rate = float(store.attributes(out / "faces.h5", "faces")["fps"])
-    found = Spotted(intensity, class_scores, propose(intensity, class_scores, params, valid=valid, fps=rate), rate, valid)
+    found = Spotted(
+        intensity, class_scores, propose(intensity, class_scores, params, valid=valid, fps=rate), rate, valid
+    )
     _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
     return found
 
@@ -84,10 +88,14 @@ def model_paths(model: Path, experiment: str | None = None) -> list[Path]:
     found = sorted(model.glob("train/*/*/seed*/model.pt"))
     experiments = sorted({path.parts[-4] for path in found})
     if not found:
-        raise InputError(f"{model}: no trained model; expected a run folder (results/<run>) or a model.pt; train one with: make demo")
+        raise InputError(
+            f"{model}: no trained model; expected a run folder (results/<run>) or a model.pt; train one with: make demo"
+        )
     chosen = experiments[0] if experiment is None and len(experiments) == 1 else experiment
     if chosen not in experiments:
-        raise InputError(f"{model}: experiment {experiment!r}; choose one of {', '.join(experiments)} with --experiment")
+        raise InputError(
+            f"{model}: experiment {experiment!r}; choose one of {', '.join(experiments)} with --experiment"
+        )
     return [path for path in found if path.parts[-4] == chosen]
 
 
@@ -97,14 +105,20 @@ def load_models(paths: Sequence[Path]) -> tuple[list[SpottingModel], dict[str, A
     settings = loaded[0][1]["spotting"]
     for path, (_, meta) in zip(paths, loaded, strict=True):
         if meta["spotting"] != settings:
-            raise InputError(f"{path}: made with other parameters than {paths[0]}; rerun the workflow, or give one model.pt")
+            raise InputError(
+                f"{path}: made with other parameters than {paths[0]}; rerun the workflow, or give one model.pt"
+            )
     return [model for model, _ in loaded], settings
 
 
-def _snippets(recording: str, out: Path, settings: dict[str, Any], fps: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _snippets(
+    recording: str, out: Path, settings: dict[str, Any], fps: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     faces, flow, snippets = (out / f"{stage}.h5" for stage in ("faces", "flow", "snippets"))
     log.info("1/4 faces")
-    write_faces(recording, fps, faces, build(SamplingParameters, settings["sampling"]), build(FaceParameters, settings["faces"]))
+    write_faces(
+        recording, fps, faces, build(SamplingParameters, settings["sampling"]), build(FaceParameters, settings["faces"])
+    )
     log.info("2/4 optical flow, %d frames", len(store.read(faces, "faces")["found"]))
     write_flow(recording, faces, flow, build(FlowParameters, settings["flow"]))
     log.info("3/4 spotting")
@@ -117,14 +131,16 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
     log.info("4/4 curve and overlay")
     faces = store.read(out / "faces.h5", "faces")
     table = locate(found.proposals, "", file_name(Path(recording).stem), faces["native_frame"], found.fps)
-    curve = pd.DataFrame({
-        "frame": np.arange(len(found.intensity)),
-        "native_frame": faces["native_frame"],
-        "time_s": np.arange(len(found.intensity)) / found.fps,
-        "intensity": found.intensity,
-        **{f"{name}_score": found.class_scores[:, index] for index, name in enumerate(CLASSES)},
-        "face_found": faces["found"],
-    })
+    curve = pd.DataFrame(
+        {
+            "frame": np.arange(len(found.intensity)),
+            "native_frame": faces["native_frame"],
+            "time_s": np.arange(len(found.intensity)) / found.fps,
+            "intensity": found.intensity,
+            **{f"{name}_score": found.class_scores[:, index] for index, name in enumerate(CLASSES)},
+            "face_found": faces["found"],
+        }
+    )
     figure = figures.intensity_curve(
         found.intensity, found.proposals, found.fps, params.thresholds, valid=found.valid, title=Path(recording).name
     )
@@ -137,4 +153,6 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
             temporary.write_bytes(content)
     frames = (frame for _, frame in decode.read_sampled(recording, store.attributes(out / "faces.h5", "faces")["step"]))
     boxes = overlay.face_boxes(faces["landmarks"], size)
-    overlay.write_overlay(frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals)
+    overlay.write_overlay(
+        frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals
+    )

@@ -126,7 +126,9 @@ def create(path: Path | str, kind: str, provenance: Mapping[str, Any], **attribu
             yield writer
 
 
-def write(path: Path | str, kind: str, arrays: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any], **attributes: Any) -> None:
+def write(
+    path: Path | str, kind: str, arrays: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any], **attributes: Any
+) -> None:
     """Write whole ``arrays`` to an HDF5 file of ``kind``."""
     with create(path, kind, provenance, **attributes) as writer:
         for name, array in arrays.items():
@@ -146,7 +148,9 @@ def read(path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
         for name, dataset in _datasets(file):
             arrays[name] = dataset[()]
             if zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes()) != dataset.attrs["crc32"]:
-                raise InputError(f"{path}: checksum of {name} does not match, the file is damaged; delete it and rerun rule {kind}")
+                raise InputError(
+                    f"{path}: checksum of {name} does not match, the file is damaged; delete it and rerun rule {kind}"
+                )
         return arrays
 
 
@@ -235,7 +239,9 @@ def _open(path: Path | str, kind: str | None = None) -> Iterator[h5py.File]:
         if found is None:
             raise InputError(f"{path}: an HDF5 file that pfes did not write")
         if kind is not None and (found != kind or version != VERSION):
-            raise InputError(f"{path}: {found!r} of format {version}, expected {kind!r} of format {VERSION}; rerun rule {kind}")
+            raise InputError(
+                f"{path}: {found!r} of format {version}, expected {kind!r} of format {VERSION}; rerun rule {kind}"
+            )
         if kind is not None and "refused" in file.attrs:
             raise InputError(str(file.attrs["refused"]))
         yield file

@@ -25,7 +25,9 @@ def write_complete(
     refused = left_out(videos, store.read_table(refusals_path, "refusals"), snippets)
     if refused:
         listing = "\n  ".join(refused)
-        raise InputError(f"the run is complete but for {len(refused)} videos or labels, which were left out:\n  {listing}")
+        raise InputError(
+            f"the run is complete but for {len(refused)} videos or labels, which were left out:\n  {listing}"
+        )
     with store.atomic(out) as temporary:
         temporary.write_text(f"{len(videos)} videos, none left out\n")
 
@@ -36,4 +38,6 @@ def left_out(videos: pd.DataFrame, refusals: pd.DataFrame, snippets: Mapping[str
     for video_id in videos["video_id"]:
         reason = store.refusal(snippets[video_id], "snippets")
         lines += [] if reason is None else [f"video {video_id}: {reason}"]
-    return lines + [f"label in row {row}: {reason}" for row, reason in zip(refusals["row"], refusals["reason"], strict=True)]
+    return lines + [
+        f"label in row {row}: {reason}" for row, reason in zip(refusals["row"], refusals["reason"], strict=True)
+    ]

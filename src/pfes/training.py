@@ -135,15 +135,15 @@ class SpottingModel(nn.Module):
 
 def training_parameters(config: Mapping[str, Any]) -> TrainingParameters:
     """Build TrainingParameters from a plain mapping with optional mappings ``gim`` and ``loss`` inside."""
-    parts = {"gim": GimParameters, "loss": LossParameters}
-    plain = {key: _tuples(value) for key, value in config.items() if key not in parts}
+    fields = {key: _tuples(value) for key, value in config.items()}
     try:
-        nested = {
-            key: part(**{name: _tuples(value) for name, value in config[key].items()}) for key, part in parts.items() if key in config
-        }
-        return TrainingParameters(**plain, **nested)
+        for key, part in (("gim", GimParameters), ("loss", LossParameters)):
+            fields[key] = part(**{name: _tuples(value) for name, value in config.get(key, {}).items()})
+        return TrainingParameters(**fields)
     except TypeError as error:
-        raise InputError(f"training parameters: {error}; see TrainingParameters, GimParameters and LossParameters") from error
+        raise InputError(
+            f"training parameters: {error}; see TrainingParameters, GimParameters and LossParameters"
+        ) from error
 
 
 def _tuples(value: Any) -> Any:
@@ -188,15 +188,9 @@ def train(
             started = time.perf_counter()
             order = torch.randperm(len(videos), generator=generator).tolist()
             steps = [_step(model, optimiser, videos[i], epoch, params, generator) for i in order]
-            rows.append(
-                {
-                    "epoch": epoch,
-                    **{name: float(np.mean([step[name] for step in steps])) for name in steps[0]},
-                    "theta": params.gim.theta(epoch),
-                    "learning_rate": schedule.get_last_lr()[0],
-                    "seconds": time.perf_counter() - started,
-                }
-            )
+            row = {"epoch": epoch, **{name: float(np.mean([step[name] for step in steps])) for name in steps[0]}}
+            row |= {"theta": params.gim.theta(epoch), "learning_rate": float(schedule.get_last_lr()[0])}
+            rows.append({**row, "seconds": time.perf_counter() - started})
             schedule.step()
             if progress is not None:
                 progress(rows[-1])
@@ -260,11 +254,15 @@ def _check(videos: Sequence[TrainingVideo]) -> None:
     if not videos:
         raise InputError("training: no usable video of any training subject; a fold needs at least one other subject")
     if not any(len(video.point_frames) for video in videos):
-        raise InputError(f"training: none of the {len(videos)} training videos has a point; are there labelled expressions?")
+        raise InputError(
+            f"training: none of the {len(videos)} training videos has a point; are there labelled expressions?"
+        )
     for video in videos:
         outside = video.point_frames[(video.point_frames < 0) | (video.point_frames >= len(video.snippets))]
         if len(outside):
-            raise InputError(f"{video.video_id}: point at frame {outside[0]} of {len(video.snippets)} frames; rerun rule points")
+            raise InputError(
+                f"{video.video_id}: point at frame {outside[0]} of {len(video.snippets)} frames; rerun rule points"
+            )
 
 
 def _device(name: str) -> torch.device:
@@ -285,7 +283,9 @@ def predict(
     """
     model.eval()
     device = next(model.parameters()).device
-    blocks = [model(torch.as_tensor(snippets[i : i + chunk], device=device)) for i in range(0, max(len(snippets), 1), chunk)]
+    blocks = [
+        model(torch.as_tensor(snippets[i : i + chunk], device=device)) for i in range(0, max(len(snippets), 1), chunk)
+    ]
     features, intensity, class_scores = (torch.cat(parts).cpu().numpy() for parts in zip(*blocks, strict=True))
     return features, intensity, class_scores
 
@@ -359,7 +359,8 @@ def train_fold(
     held_out : subject that is left out; None trains on all subjects (a model for new recordings).
     spotting : parameters of the other stages that belong to the model, nested plain types.
     """
-    subjects = store.read_table(videos_path, "videos").set_index("video_id")["subject"].astype(str).to_dict()
+    listed = store.read_table(videos_path, "videos")
+    subjects: dict[str, str] = dict(listed[["video_id", "subject"]].astype(str).to_numpy().tolist())
     unknown = sorted(set(snippet_paths) - set(subjects))
     if unknown:
         raise InputError(f"{unknown[0]}: snippets of a video that {videos_path} does not list; rerun rule dataset")
@@ -373,17 +374,16 @@ def train_fold(
     train_subjects = sorted({video.subject for video in videos})
     assert held_out not in train_subjects, f"subject {held_out} is held out and must not be trained on"
     model, log = train(videos, model_params, params, seed, progress)
-    settings = {"model": asdict(model_params), "training": asdict(params), "seed": seed, "experiment": experiment}
-    meta = {
-        **settings,
-        "spotting": dict(spotting),
-        "held_out": held_out,
-        "train_subjects": train_subjects,
-        "train_videos": list(usable),
-        "provenance": provenance.record("train", {**settings, "held_out": held_out}, [points_path, videos_path, *usable.values()]),
+    settings: dict[str, Any] = {
+        "model": asdict(model_params),
+        "training": asdict(params),
+        "seed": seed,
+        "experiment": experiment,
     }
-    save_model(out_model, model, meta)
-    store.write_table(out_log, "log", log, meta["provenance"])
+    made = provenance.record("train", {**settings, "held_out": held_out}, [points_path, videos_path, *usable.values()])
+    fold = {"held_out": held_out, "train_subjects": train_subjects, "train_videos": list(usable)}
+    save_model(out_model, model, {**settings, **fold, "spotting": dict(spotting), "provenance": made})
+    store.write_table(out_log, "log", log, made)
 
 
 def load_video(video_id: str, subject: str, path: Path | str, points: pd.DataFrame) -> TrainingVideo:
@@ -402,7 +402,9 @@ def _read_snippets(path: Path | str) -> tuple[NDArray[np.float32], NDArray[np.bo
     finite = np.isfinite(snippets).all(axis=(1, 2, 3))
     if (valid & ~finite).any():
         frame = int(np.flatnonzero(valid & ~finite)[0])
-        raise InputError(f"{path}: flow of frame {frame} is not finite though the frame is valid; delete it and rerun rule snippets")
+        raise InputError(
+            f"{path}: flow of frame {frame} is not finite though the frame is valid; delete it and rerun rule snippets"
+        )
     snippets[~finite] = 0
     return snippets, valid
 

@@ -44,7 +44,9 @@ def load(name: str, settings: Mapping[str, Any], folder: Path | str = "results")
     return release
 
 
-def write_dataset(release: Release, folder: Path | str, sampling: decode.SamplingParameters, settings: Mapping[str, Any]) -> None:
+def write_dataset(
+    release: Release, folder: Path | str, sampling: decode.SamplingParameters, settings: Mapping[str, Any]
+) -> None:
     """Count the frames of every video and write videos, expressions, repairs and refusals (Parquet) to ``folder``.
 
     A video that cannot be decoded keeps its row with the reason in ``refused``; so do its expressions, which then
@@ -63,17 +65,39 @@ def write_dataset(release: Release, folder: Path | str, sampling: decode.Samplin
 
 
 def _video_row(video: Video, sampling: decode.SamplingParameters) -> dict[str, Any]:
-    row = {"dataset": video.dataset, "subject": video.subject, "video": video.video, "video_id": video.video_id, "path": video.path}
+    row = {
+        "dataset": video.dataset,
+        "subject": video.subject,
+        "video": video.video,
+        "video_id": video.video_id,
+        "path": video.path,
+    }
     try:
         fps, n_native = decode.frame_rate(video.path, video.fps), decode.count_frames(video.path)
         step = sampling.step(fps)
         n_frames = len(decode.sampled_to_native(n_native, step))
-        return {**row, "fps": fps, "n_native": n_native, "n_frames": n_frames, "sampled_fps": fps / step, "refused": None}
+        return {
+            **row,
+            "fps": fps,
+            "n_native": n_native,
+            "n_frames": n_frames,
+            "sampled_fps": fps / step,
+            "refused": None,
+        }
     except InputError as error:
-        return {**row, "fps": video.fps, "n_native": 0, "n_frames": 0, "sampled_fps": sampling.fps, "refused": str(error)}
+        return {
+            **row,
+            "fps": video.fps,
+            "n_native": 0,
+            "n_frames": 0,
+            "sampled_fps": sampling.fps,
+            "refused": str(error),
+        }
 
 
-def _sampled(release: Release, videos: pd.DataFrame, sampling: decode.SamplingParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _sampled(
+    release: Release, videos: pd.DataFrame, sampling: decode.SamplingParameters
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add sampled frames to the expressions; move those beyond the last frame of a good video to the refusals."""
     facts = videos.set_index("video_id").loc[release.expressions["video_id"]]
     expressions = release.expressions.reset_index(drop=True).copy()
@@ -91,5 +115,7 @@ def _sampled(release: Release, videos: pd.DataFrame, sampling: decode.SamplingPa
         f"offset {row.native_offset} lies beyond the last frame {n - 1} of {row.video_id}"
         for row, n in zip(refused.itertuples(), n_native[beyond], strict=True)
     ]
-    rows = pd.DataFrame({"row": refused["row"].to_numpy(), "video_id": refused["video_id"].to_numpy(), "reason": reasons})
+    rows = pd.DataFrame(
+        {"row": refused["row"].to_numpy(), "video_id": refused["video_id"].to_numpy(), "reason": reasons}
+    )
     return expressions[~beyond], pd.concat([release.refusals, rows], ignore_index=True)

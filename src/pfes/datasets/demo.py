@@ -36,7 +36,8 @@ ACTIONS = {
     "brow_raise": ("upper", 1.0), "brow_raise_left": ("upper", 1.0), "brow_raise_right": ("upper", 1.0),
     "brow_lower": ("upper", 0.8),
     "lip_pull": ("lower", 1.0), "lip_pull_left": ("lower", 0.9), "lip_pull_right": ("lower", 0.9),
-    "lip_depress": ("lower", 0.9), "lip_press": ("lower", 0.6), "chin_raise": ("lower", 0.8), "lip_raise": ("lower", 0.8),
+    "lip_depress": ("lower", 0.9), "lip_press": ("lower", 0.6),
+    "chin_raise": ("lower", 0.8), "lip_raise": ("lower", 0.8),
 }  # fmt: skip
 
 _MICRO_FRAMES = np.arange(8, 16)
@@ -54,7 +55,7 @@ class DemoParameters:
     subjects, videos : int
         Number of subjects and of videos per subject, at least 1.
     seconds : float
-        Length of each video, at least 3 s.
+        Length of each video, 3 to 600 s.
     fps : float
         Frame rate, 20 to 60 per second.
     width, height : int
@@ -92,7 +93,7 @@ class DemoParameters:
     crf: int = 18
 
     def __post_init__(self) -> None:
-        limits = (("subjects", 1, 99), ("videos", 1, 99), ("seconds", 3, 3600), ("fps", 20, 60), ("width", 160, 2048),
+        limits = (("subjects", 1, 99), ("videos", 1, 99), ("seconds", 3, 600), ("fps", 20, 60), ("width", 160, 2048),
                   ("height", 160, 2048), ("seed", 0, 2**32 - 1), ("crf", 0, 51))  # fmt: skip
         for name, low, high in limits:
             if not low <= getattr(self, name) <= high:
@@ -159,21 +160,42 @@ class Script:
 
 def plan(params: DemoParameters, folder: str) -> tuple[list[Video], pd.DataFrame]:
     """Return the videos (at ``{folder}/{video_id}.mp4``) and the table of expressions, without rendering anything."""
-    videos, rows = [], []
+    videos: list[Video] = []
+    rows: list[tuple[Any, ...]] = []
     for subject, video, record in _all_videos(params, folder):
         videos.append(record)
         for instance in _instances(params, subject, video):
             frames = (instance.onset, instance.apex, instance.offset)
             number = len(rows)
-            rows.append(("demo", record.subject, record.video, record.video_id, number, instance.label, *frames, *frames, number))
+            rows.append(
+                (
+                    "demo",
+                    record.subject,
+                    record.video,
+                    record.video_id,
+                    number,
+                    instance.label,
+                    *frames,
+                    *frames,
+                    number,
+                )
+            )
     return videos, pd.DataFrame(rows, columns=list(EXPRESSION_COLUMNS))
 
 
 def load(settings: Mapping[str, Any]) -> Release:
     """Return the plan as a release; ``settings`` has ``folder`` (of the videos) and fields of DemoParameters."""
-    fields = {name: value for name, value in settings.items() if name in DemoParameters.__dataclass_fields__}
-    videos, expressions = plan(DemoParameters(**fields), str(settings["folder"]))
+    videos, expressions = plan(parameters(settings), str(settings["folder"]))
     return Release(tuple(videos), expressions[list(LABEL_COLUMNS)], empty(REPAIR_COLUMNS), empty(REFUSAL_COLUMNS))
+
+
+def parameters(settings: Mapping[str, Any]) -> DemoParameters:
+    """Return the parameters named in ``settings`` (as YAML gives them); other keys are left alone."""
+    known = DemoParameters.__dataclass_fields__
+    fields: dict[str, Any] = {name: value for name, value in settings.items() if name in known}
+    for name in {"macro_px", "micro_px"} & set(fields):
+        fields[name] = tuple(fields[name])
+    return DemoParameters(**fields)
 
 
 def script(params: DemoParameters, video_id: str) -> Script:
@@ -206,11 +228,15 @@ def _all_videos(params: DemoParameters, folder: str) -> Iterator[tuple[int, int,
     for subject in range(params.subjects):
         for video in range(params.videos):
             record = Video("demo", f"s{subject + 1:02d}", f"v{video + 1:02d}", "", params.fps)
-            yield subject, video, Video("demo", record.subject, record.video, f"{folder}/{record.video_id}.mp4", params.fps)
+            yield (
+                subject,
+                video,
+                Video("demo", record.subject, record.video, f"{folder}/{record.video_id}.mp4", params.fps),
+            )
 
 
 def _generator(params: DemoParameters, subject: int, video: int, stream: int) -> np.random.Generator:
-    """Streams: 0 expressions, 1 all else; video counts from 1 here since a trailing 0 does not change a seed sequence."""
+    """Streams: 0 expressions, 1 all else. Videos count from 1 here: a trailing 0 would not change the sequence."""
     sequence = np.random.SeedSequence([params.seed, subject, video + 1])
     return np.random.default_rng(sequence.spawn(2)[stream])
 
@@ -227,7 +253,9 @@ def _instances(params: DemoParameters, subject: int, video: int) -> tuple[Instan
         labels.pop(), lengths.pop()
     slack = free - sum(lengths) - gap * (len(lengths) - 1)
     pauses = np.floor(rng.dirichlet(np.full(len(lengths) + 1, 2.0)) * slack).astype(int)
-    onsets = margin + np.cumsum(pauses[:-1]) + np.concatenate([[0], np.cumsum(np.array(lengths[:-1]) + gap)]).astype(int)
+    onsets = (
+        margin + np.cumsum(pauses[:-1]) + np.concatenate([[0], np.cumsum(np.array(lengths[:-1]) + gap)]).astype(int)
+    )
     return tuple(_instance(params, rng, *item) for item in zip(labels, onsets.tolist(), lengths, strict=True))
 
 
@@ -259,7 +287,9 @@ def _instance(params: DemoParameters, rng: np.random.Generator, label: str, onse
     if macro and rng.random() < 0.35:
         names.append(str(rng.choice(others)))
     actions = tuple((name, amplitude * ACTIONS[name][1] * (1.0 if k == 0 else 0.7)) for k, name in enumerate(names))
-    return Instance(label, onset, apex, onset + length - 1, actions, plateau, rng.uniform(0.8, 1.5), rng.uniform(0.65, 0.95))
+    return Instance(
+        label, onset, apex, onset + length - 1, actions, plateau, rng.uniform(0.8, 1.5), rng.uniform(0.65, 0.95)
+    )
 
 
 def _blinks(params: DemoParameters, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -291,7 +321,9 @@ def _talking(
     return opening, pucker
 
 
-def _speech(params: DemoParameters, rng: np.random.Generator, length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _speech(
+    params: DemoParameters, rng: np.random.Generator, length: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return syllables at 3 to 5 Hz of varying strength, faded in and out."""
     rate = 4 + gaussian_filter1d(rng.normal(size=length), 0.3 * params.fps) * 4
     phase = 2 * np.pi * np.cumsum(np.clip(rate, 3, 5)) / params.fps
@@ -319,7 +351,7 @@ def _head_motion(params: DemoParameters, rng: np.random.Generator) -> NDArray[np
 
 
 def _gain(params: DemoParameters, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return slow flicker plus the 10 Hz alias of 100 Hz light at 30 fps, with ``flicker`` as its standard deviation."""
+    """Return slow flicker plus the 10 Hz alias of 100 Hz light at 30 fps; ``flicker`` is its deviation."""
     time = np.arange(params.frames) / params.fps
     slow = np.sin(2 * np.pi * rng.uniform(0.1, 0.4) * time + rng.uniform(0, 6))
     alias = np.sin(2 * np.pi * abs(100 - round(100 / params.fps) * params.fps + 0.07) * time)

@@ -15,13 +15,16 @@ truth moves the 68 landmarks by the same formulas forwards, so it is where the f
 Conventions
 -----------
 A canvas is a frame with a margin all around; positions are px, x right, y down, the centre of the first pixel at 0.
-Fields are float32 [ny, nx(, 2)] on the nodes 0, 2, 4, ... of the canvas. g is half the distance of the inner eye corners.
+Fields are float32 [ny, nx(, 2)] on the nodes 0, 2, 4, ... of the canvas. g is half the distance of the inner eye
+corners.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,16 +33,20 @@ from numpy.typing import NDArray
 from pfes import provenance, store
 from pfes.datasets import demo
 from pfes.encode import encode
+from pfes.intervals import runs
 from pfes.landmarks import MESH_68
 
 cv2.setNumThreads(1)
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # float32 throughout; OpenCV's type hints know no dtype
 
 MARGIN, STEP = 32, 2
 CROP_PX = 9 / 128  # g per px of the crop at 128 px
 FACE_SHARE = 0.53  # of the shorter side of the frame that the crop of 9 g takes
 ITERATIONS = 7
+
+# Landmarks of the ten ROIs of METHOD 5: brows, mouth corners, lips.
+ROIS = (20, 19, 18, 23, 24, 25, 48, 54, 51, 57)
 
 # Vertices of MediaPipe's mesh along the edges of the lids and of the inner lips, image left to right.
 LIDS = (
@@ -48,31 +55,38 @@ LIDS = (
 )
 LIPS = ((78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308), (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308))
 
-# A bump: groups of landmarks (each averaged to one anchor), direction (x, y), widths in g (x, upwards, downwards).
-Bump = tuple[tuple[tuple[int, ...], ...], tuple[float, float], tuple[float, float, float]]
-# Image-left halves; the right half is their mirror image.
+# A bump: anchors (a landmark, or the mean of several), direction (x, y), widths in g (x, upwards, downwards).
+Bump = tuple[tuple[int | tuple[int, ...], ...], tuple[float, float], tuple[float, float, float]]
+# Image-left halves; the right half is their mirror image. Above: facial actions. Below: how subjects differ.
 HALVES: dict[str, tuple[Bump, ...]] = {
-    "brow_raise": ((((17,), (18,), (19,), (20,), (21,)), (0, -1), (0.5, 1.0, 0.42)), (((37,), (38,)), (0, -0.15), (0.4, 0.3, 0.25))),
-    "brow_lower": ((((18,), (19,), (20,)), (0.2, 0.8), (0.5, 0.8, 0.42)), (((21,),), (0.45, 1), (0.4, 0.7, 0.45))),
+    "brow_raise": (((17, 18, 19, 20, 21), (0, -1), (0.5, 1.0, 0.42)), ((37, 38), (0, -0.15), (0.4, 0.3, 0.25))),
+    "brow_lower": (((18, 19, 20), (0.2, 0.8), (0.5, 0.8, 0.42)), ((21,), (0.4, 0.7), (0.4, 0.7, 0.45))),
     "lip_pull": (
-        (((48,), (60,)), (-0.8, -0.65), (0.55, 0.6, 0.5)), (((49,), (59,)), (-0.25, -0.15), (0.4, 0.4, 0.4)),
+        ((48, 60), (-0.8, -0.65), (0.55, 0.6, 0.5)), ((49, 59), (-0.25, -0.15), (0.4, 0.4, 0.4)),
         (((41, 48),), (-0.1, -0.4), (0.6, 0.6, 0.6)),
     ),
-    "lip_depress": ((((48,), (60,)), (-0.2, 1), (0.45, 0.45, 0.6)), (((59,),), (-0.1, 0.35), (0.4, 0.3, 0.5))),
-    "lip_press": ((((50,), (51,)), (0, 0.5), (0.5, 0.4, 0.3)), (((57,), (58,)), (0, -0.8), (0.5, 0.3, 0.6)), (((48,),), (-0.2, 0), (0.4, 0.4, 0.4))),
-    "chin_raise": ((((57,), (58,)), (0, -1), (0.6, 0.35, 0.6)), (((8, 57),), (0, -0.6), (0.7, 0.5, 0.5)), (((48,),), (0, 0.3), (0.4, 0.4, 0.4))),
-    "lip_raise": ((((49,), (50,), (51,)), (0, -1), (0.5, 0.4, 0.35)), (((31, 49),), (-0.1, -0.5), (0.5, 0.6, 0.4))),
-    "pucker": ((((48,), (60,)), (1, 0), (0.6, 0.5, 0.5)),),
-    "jaw": ((((3,), (4,), (5,)), (-1, 0), (0.9, 0.8, 0.8)),),
-    "eye": ((((36,), (37,), (38,), (39,), (40,), (41,), (19,)), (-1, 0), (0.8, 0.8, 0.8)),),
-    "brow": ((((17,), (18,), (19,), (20,), (21,)), (0, -1), (0.7, 0.8, 0.5)),),
-    "nose": ((((31,),), (-1, 0), (0.5, 0.7, 0.4)),),
-    "mouth": ((((48,),), (-1, 0), (0.8, 0.6, 0.6)),),
-    "smile": ((((48,), (60,)), (0, 1), (0.6, 0.6, 0.7)),),
-    "lips": ((((50,), (51,)), (0, -1), (0.7, 0.3, 0.25)), (((57,), (58,)), (0, 1), (0.7, 0.25, 0.4))),
+    "lip_depress": (((48, 60), (-0.2, 1), (0.45, 0.45, 0.6)), ((59,), (-0.1, 0.35), (0.4, 0.3, 0.5))),
+    "lip_press": (
+        ((50, 51), (0, 0.5), (0.5, 0.4, 0.3)), ((57, 58), (0, -0.8), (0.5, 0.3, 0.6)),
+        ((48,), (-0.2, 0), (0.4, 0.4, 0.4)),
+    ),
+    "chin_raise": (
+        ((57, 58), (0, -1), (0.6, 0.35, 0.6)), (((8, 57),), (0, -0.6), (0.7, 0.5, 0.5)),
+        ((48,), (0, 0.3), (0.4, 0.4, 0.4)),
+    ),
+    "lip_raise": (((49, 50, 51), (0, -1), (0.5, 0.4, 0.35)), (((31, 49),), (-0.1, -0.5), (0.5, 0.6, 0.4))),
+    "pucker": (((48, 60), (1, 0), (0.6, 0.5, 0.5)),),
+    "jaw": (((3, 4, 5), (-1, 0), (0.9, 0.8, 0.8)),),
+    "eye": (((36, 37, 38, 39, 40, 41, 19), (-1, 0), (0.8, 0.8, 0.8)),),
+    "brow": (((17, 18, 19, 20, 21), (0, -1), (0.7, 0.8, 0.5)),),
+    "nose": (((31,), (-1, 0), (0.5, 0.7, 0.4)),),
+    "mouth": (((48,), (-1, 0), (0.8, 0.6, 0.6)),),
+    "smile": (((48, 60), (0, 1), (0.6, 0.6, 0.7)),),
+    "lips": (((50, 51), (0, -1), (0.7, 0.3, 0.25)), ((57, 58), (0, 1), (0.7, 0.25, 0.4))),
 }  # fmt: skip
 MIRROR = (
-    *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
     *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
 )  # fmt: skip
 
@@ -81,7 +95,7 @@ MIRROR = (
 class Slit:
     """Lids or lips: between curves 1 and 2 lies what they cover when they close, around them skin that stretches.
 
-    Each curve moves along y by its shift (px) times an activation; what lies between curves 1 and 2 stays and is hidden.
+    Each curve moves along y by its shift (px) times an activation; what lies between curves 1 and 2 is hidden.
     """
 
     x: Array  # [n], whole columns
@@ -142,7 +156,8 @@ class Face:
 def render(params: demo.DemoParameters, video_id: str, video_path: Path | str, truth_path: Path | str) -> None:
     """Render one planned video (H.264 mp4) and its truth (a file of kind ``truth``, see store); both or neither appear.
 
-    The truth's attributes are ``fps``, and per frame ``blink`` and ``talk`` in [0, 1].
+    Attributes of the truth: ``fps``, and as JSON ``instances`` (class, onset, apex, offset, actions with their px of
+    the crop at 128 px) and the frames [onset, offset] of the distractors ``blinks`` and ``talking``.
 
     Raises
     ------
@@ -159,11 +174,25 @@ def render(params: demo.DemoParameters, video_id: str, video_path: Path | str, t
         "expression": expression.astype(np.float32),
     }
     origin = provenance.record("demo", {**asdict(params), "video_id": video_id})
-    facts = {"fps": params.fps, "blink": script.blink.astype(np.float32), "talk": script.talk.astype(np.float32)}
-    with store.create(truth_path, "truth", origin, **facts) as writer:
+    with store.create(truth_path, "truth", origin, fps=params.fps, **_facts(script)) as writer:
         for name, array in truth.items():
             writer.append(name, array)
         encode(video_path, render_frames(params, face, script), params.fps, params.crf)
+
+
+def _facts(script: demo.Script) -> dict[str, str]:
+    instances = [
+        {
+            "class": item.label,
+            "onset": item.onset,
+            "apex": item.apex,
+            "offset": item.offset,
+            "actions": dict(item.actions),
+        }
+        for item in script.instances
+    ]
+    distractors = {"blinks": script.blink > 0.05, "talking": script.talk > 0.01}
+    return {"instances": json.dumps(instances)} | {k: json.dumps(runs(v).tolist()) for k, v in distractors.items()}
 
 
 def render_frames(params: demo.DemoParameters, face: Face, script: demo.Script) -> Iterator[NDArray[np.uint8]]:
@@ -171,19 +200,20 @@ def render_frames(params: demo.DemoParameters, face: Face, script: demo.Script) 
     rng = np.random.default_rng(script.noise_seed)
     size = (params.width, params.height)
     bank = np.round(rng.normal(0, 1, (params.height + 64, params.width + 64, 3)) * params.noise).astype(np.int16)
-    pixels = _nodes(params.width, params.height, 1) + MARGIN
+    pixels = _nodes((params.height, params.width), 1) + MARGIN
     curves = [instance.intensity(params.frames) for instance in script.instances]
     for frame in range(params.frames):
         still = _still_positions(face, script, curves, frame, pixels)
-        image = cv2.remap(face.image, still, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        image = _remap(face.image, still, cv2.INTER_CUBIC, cv2.BORDER_REFLECT_101)
         image = cv2.convertScaleAbs(image, alpha=script.gain[frame])
         x, y = rng.integers(0, 65, 2)
         noise = bank[y : y + size[1], x : x + size[0]]
-        yield cv2.add(image, noise[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))], dtype=cv2.CV_8U)
+        noise = noise[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
+        yield np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
 
 
 def move_landmarks(face: Face, script: demo.Script) -> tuple[Array, Array]:
-    """Return where the 68 landmarks are on the canvas, and their displacement by expressions alone, both [T, 68, 2], px."""
+    """Return the 68 landmarks on the canvas and their displacement by expressions alone, both [T, 68, 2], px."""
     frames = len(script.gain)
     curves = [instance.intensity(frames) for instance in script.instances]
     landmarks, expression = np.empty((2, frames, 68, 2), np.float32)
@@ -211,7 +241,7 @@ def sample(field: Array, points: Array) -> Array:
 
 def _still_positions(face: Face, script: demo.Script, curves: list[NDArray], frame: int, pixels: Array) -> Array:
     """Return the position on the still face [H, W, 2] that each pixel of the frame shows."""
-    nodes = _nodes(*face.image.shape[1::-1], STEP)
+    nodes = _nodes(face.image.shape, STEP)
     moved = _labelled(face, script, curves, frame) + _unlabelled(face, script, frame)
     forward = _displacement(face, script.pose[frame], nodes, moved, face.depth, face.head)
     scale = np.array([[1 / STEP, 0, MARGIN / STEP], [0, 1 / STEP, MARGIN / STEP]], np.float32)
@@ -221,7 +251,10 @@ def _still_positions(face: Face, script: demo.Script, curves: list[NDArray], fra
         if abs(activation) > 1e-3:
             outline = slit.outline()
             outline += sample(forward, outline) - MARGIN
-            (x0, y0), (x1, y1) = np.maximum(outline.min(0) - 8, 0).astype(int), np.maximum(outline.max(0) + 9, 0).astype(int)
+            (x0, y0), (x1, y1) = (
+                np.maximum(outline.min(0) - 8, 0).astype(int),
+                np.maximum(outline.max(0) + 9, 0).astype(int),
+            )
             patch = still[y0:y1, x0:x1]
             patch[:] = slit.undo(patch.reshape(-1, 2), activation).reshape(patch.shape)
     return still
@@ -229,10 +262,10 @@ def _still_positions(face: Face, script: demo.Script, curves: list[NDArray], fra
 
 def invert(field: Array) -> Array:
     """Return the inverse displacement: u(y) with u(y) = -field(y + u(y)), by fixed-point iteration."""
-    nodes = _nodes(field.shape[1], field.shape[0], 1)
+    nodes = _nodes(field.shape, 1)
     inverse = -field
     for _ in range(ITERATIONS):
-        inverse = -cv2.remap(field, nodes + inverse / STEP, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        inverse = -_remap(field, nodes + inverse / STEP, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
     return inverse
 
 
@@ -272,23 +305,23 @@ def still_face(params: demo.DemoParameters, subject: int) -> Face:
     rng = demo.subject_generator(params, subject)
     image, mesh, person = portrait(params.width, params.height, bool((subject + params.seed) % 2))
     shape = _shape_field(mesh, image.shape, rng)
-    still = _nodes(*image.shape[1::-1], 1) + _full_size(invert(shape), image.shape)
-    image, person = (cv2.remap(item, still, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101) for item in (image, person))
+    still = _nodes(image.shape, 1) + _full_size(invert(shape), image.shape)
+    image, person = (_remap(item, still, cv2.INTER_CUBIC, cv2.BORDER_REFLECT_101) for item in (image, person))
     mesh = np.concatenate([mesh[:, :2] + sample(shape, mesh[:, :2]), mesh[:, 2:]], axis=1).astype(np.float32)
     points, g = mesh[list(MESH_68), :2], _unit(mesh)
-    lids = tuple(_lid(mesh[list(upper), :2], mesh[list(lower), :2], g) for upper, lower in LIDS)
+    left, right = (_lid(mesh[list(upper), :2], mesh[list(lower), :2], g) for upper, lower in LIDS)
     lips, mouth = _lips(mesh, g), float(rng.uniform(0.08, 0.22))
     rest = lips.move(points, 1 - mouth)
-    nodes = _nodes(*image.shape[1::-1], STEP)
+    nodes = _nodes(image.shape, STEP)
     return Face(
-        _toned(image, person, mesh, rng), points, points.mean(0), g, _action_fields(rest, nodes, g), _depth(mesh, nodes, g),
-        _head_window(rest, nodes, g), lids, lips, mouth,
+        _toned(image, person, mesh, rng), points, points.mean(0), g, _action_fields(rest, nodes, g),
+        _depth(mesh, nodes, g), _head_window(rest, nodes, g), (left, right), lips, mouth,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=2)
-def portrait(width: int, height: int, mirrored: bool) -> tuple[NDArray[np.uint8], Array, Array]:
-    """Return the portrait on the canvas (BGR), its face mesh [468, 3] (px; z away from the camera) and person mask [h, w]."""
+def portrait(width: int, height: int, mirrored: bool) -> tuple[Array, Array, Array]:
+    """Return the portrait on the canvas (BGR), its face mesh [468, 3] (px, z away) and person mask [h, w]."""
     from mediapipe.python.solutions.face_mesh import FaceMesh  # seconds to import
     from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
     from skimage import data
@@ -298,7 +331,9 @@ def portrait(width: int, height: int, mirrored: bool) -> tuple[NDArray[np.uint8]
         mesh = _mesh(detector, photo)
         canvas = np.array((width, height)) + 2 * MARGIN
         turn = _upright(mesh, FACE_SHARE * min(width, height) / 9, canvas)
-        photo = cv2.warpAffine(photo, turn, canvas.tolist(), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
+        photo = cv2.warpAffine(
+            photo, turn, canvas.tolist(), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
+        )
         mesh = _mesh(detector, photo)
     with SelfieSegmentation() as segmenter:
         person = segmenter.process(photo).segmentation_mask
@@ -306,7 +341,7 @@ def portrait(width: int, height: int, mirrored: bool) -> tuple[NDArray[np.uint8]
     return cv2.cvtColor(sharp, cv2.COLOR_RGB2BGR), mesh, person
 
 
-def _mesh(detector, image: NDArray[np.uint8]) -> Array:  # noqa: ANN001 - MediaPipe has no types
+def _mesh(detector: Any, image: Array) -> Array:
     height, width = image.shape[:2]
     found = detector.process(image).multi_face_landmarks[0].landmark[:468]
     return np.array([(point.x * width, point.y * height, point.z * width) for point in found], np.float32)
@@ -327,32 +362,35 @@ def _upright(mesh: Array, g: float, canvas: NDArray) -> NDArray:
 
 def _shape_field(mesh: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Draw a subject's geometry: a displacement field of the canvas, px."""
-    nodes = _nodes(shape[1], shape[0], STEP)
+    nodes = _nodes(shape, STEP)
     points, g = mesh[list(MESH_68), :2], _unit(mesh)
     from_eyes = nodes - mesh[[133, 362], :2].mean(0)
     width, length, chin = rng.uniform((-0.09, -0.05, -0.07), (0.09, 0.05, 0.1))
     below = np.maximum(from_eyes[..., 1] - 2 * g, 0)
     field = _head_window(points, nodes, g)[..., None] * np.stack(
-        [width * from_eyes[..., 0], length * from_eyes[..., 1] + chin * below * np.exp(-((below / (4 * g)) ** 2))], axis=-1
+        [width * from_eyes[..., 0], length * from_eyes[..., 1] + chin * below * np.exp(-((below / (4 * g)) ** 2))],
+        axis=-1,
     )
     spread = {"jaw": 0.3, "eye": 0.13, "brow": 0.16, "nose": 0.1, "mouth": 0.2, "lips": 0.08}
     for name, most in spread.items():
-        field += _action(name, points, nodes, g, "both") * np.float32(rng.uniform(-most, most) * g)
-    field += _action("smile", points, nodes, g, "both") * np.float32(rng.uniform(0.05, 0.28) * g)
+        field += _action(name, points, nodes, g) * np.float32(rng.uniform(-most, most) * g)
+    field += _action("smile", points, nodes, g) * np.float32(rng.uniform(0.05, 0.28) * g)
     return field.astype(np.float32)
 
 
 def _toned(image: NDArray[np.uint8], person: Array, mesh: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw a subject's colours: backdrop, hair, skin, light, moles and grain."""
-    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
+    lab: Array = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
     person = _matte(lab, cv2.GaussianBlur(cv2.erode(person, np.ones((5, 5))), (0, 0), 1.5))
     hair = person * _hair(lab, mesh)
     skin = person * (1 - hair)
     lab[..., 0] *= 1 - 0.12 * _teeth(mesh, person.shape)
-    lab[..., 0] *= 1 + (1 - person) * rng.uniform(-0.3, 0.1) + hair * rng.uniform(-0.5, 0.25) + skin * rng.uniform(-0.28, 0.04)
+    lab[..., 0] *= (
+        1 + (1 - person) * rng.uniform(-0.3, 0.1) + hair * rng.uniform(-0.5, 0.25) + skin * rng.uniform(-0.28, 0.04)
+    )
     for mask, low, high in ((1 - person, (-8, -16), (8, 10)), (hair, (-1, -14), (9, 4)), (skin, (0, -3), (4, 5))):
         lab[..., 1:] += (mask * np.minimum(lab[..., 0] / 50, 1))[..., None] * rng.uniform(low, high)
-    x, y = np.moveaxis(_nodes(*image.shape[1::-1], 1) - mesh[:, :2].mean(0), -1, 0) / (6 * _unit(mesh))
+    x, y = np.moveaxis(_nodes(image.shape, 1) - mesh[:, :2].mean(0), -1, 0) / (6 * _unit(mesh))
     angle = rng.uniform(0, 2 * np.pi)
     lab[..., 0] *= 1 + rng.uniform(0.04, 0.14) * np.tanh(x * np.cos(angle) + y * np.sin(angle))
     grain = cv2.GaussianBlur(rng.normal(0, 1, image.shape[:2]).astype(np.float32), (0, 0), 1.0)
@@ -361,11 +399,11 @@ def _toned(image: NDArray[np.uint8], person: Array, mesh: Array, rng: np.random.
 
 
 def _hair(lab: Array, mesh: Array) -> Array:
-    """Return how much each pixel [h, w] is hair: above the mouth, yellow rather than red, or dark and beside the face."""
+    """Return where hair is [h, w]: above the mouth, yellow rather than red, or dark and beside the face."""
     above = 1 / (1 + np.exp((np.arange(len(lab))[:, None] - mesh[13, 1]) / 6))
     yellow = 1 / (1 + np.exp((9 - cv2.GaussianBlur(lab[..., 2] - 1.6 * lab[..., 1], (0, 0), 2)) / 1.5))
     inner = np.zeros(lab.shape[:2], np.float32)
-    cv2.fillConvexPoly(inner, cv2.convexHull(mesh[:, :2].astype(np.int32)), 1.0)
+    cv2.fillConvexPoly(inner, cv2.convexHull(mesh[:, :2].astype(np.int32)), (1.0,))
     dark = (1 - inner) / (1 + np.exp((lab[..., 0] - 35) / 4))
     return _matte(lab, (above * np.maximum(yellow, dark)).astype(np.float32))
 
@@ -379,7 +417,7 @@ def _teeth(mesh: Array, shape: tuple[int, ...]) -> Array:
     """Return the inside of the mouth [h, w], which is shaded: lips that nearly touch show no white line."""
     inside = np.zeros(shape, np.float32)
     outline = [*LIPS[0], *reversed(LIPS[1][1:-1])]
-    cv2.fillPoly(inside, [mesh[outline, :2].round().astype(np.int32)], 1.0)
+    cv2.fillPoly(inside, [mesh[outline, :2].round().astype(np.int32)], (1.0,))
     return cv2.GaussianBlur(inside, (0, 0), 1.0)
 
 
@@ -393,24 +431,25 @@ def _moles(x: Array, y: Array, rng: np.random.Generator) -> Array:
 
 
 def _action_fields(points: Array, nodes: Array, g: float) -> dict[str, Array]:
-    """Return the field of every action, px of the canvas per px of the crop at 128 px, at its strongest landmark."""
-    names = {name: (name.removesuffix("_left").removesuffix("_right"), "both") for name in (*demo.ACTIONS, "pucker")}
-    for name in names:
-        if name.endswith(("_left", "_right")):
-            names[name] = (names[name][0], name.rsplit("_")[-1])
-    return {name: _action(half, points, nodes, g, side) * np.float32(CROP_PX * g) for name, (half, side) in names.items()}
+    """Return the field of every action: px of the canvas at its strongest ROI, for 1 px of the crop at 128 px."""
+    fields = {}
+    for name in (*demo.ACTIONS, "pucker"):
+        side = next((side for side in ("left", "right") if name.endswith(f"_{side}")), "both")
+        field = _action(name.removesuffix(f"_{side}"), points, nodes, g, side)
+        fields[name] = field * np.float32(CROP_PX * g / np.linalg.norm(sample(field, points[list(ROIS)]), axis=1).max())
+    return fields
 
 
-def _action(name: str, points: Array, nodes: Array, g: float, side: str) -> Array:
-    """Return the field of an action on one side or both, scaled to length 1 at the landmark that it moves most."""
+def _action(name: str, points: Array, nodes: Array, g: float, side: str = "both") -> Array:
+    """Return the field of a row of HALVES on one side or both, of length 1 at the landmark that it moves most."""
     field = np.zeros(nodes.shape, np.float32)
-    for groups, direction, widths in HALVES[name]:
-        mirrored = tuple(tuple(MIRROR[i] for i in group) for group in groups)
-        sides = {"left": (groups, direction), "right": (mirrored, (-direction[0], direction[1]))}
-        chosen = sides.values() if side == "both" else [sides[side]]
-        anchors = [points[list(group)].mean(0) for chosen_groups, _ in chosen for group in chosen_groups]
-        directions = [way for chosen_groups, way in chosen for _ in chosen_groups]
-        field += _bump(np.array(anchors), np.array(directions), widths, nodes, g)
+    for groups, (x, y), widths in HALVES[name]:
+        left = [(group,) if isinstance(group, int) else group for group in groups]
+        right = [tuple(MIRROR[i] for i in group) for group in left]
+        moves = [(group, (x, y)) for group in left if side != "right"]
+        moves += [(group, (-x, y)) for group in right if side != "left"]
+        anchors = np.array([points[list(group)].mean(0) for group, _ in moves])
+        field += _bump(anchors, np.array([way for _, way in moves]), widths, nodes, g)
     return field / np.linalg.norm(sample(field, points), axis=1).max()
 
 
@@ -430,8 +469,8 @@ def _depth(mesh: Array, nodes: Array, g: float) -> Array:
     weight = np.exp(-0.5 * (squared - squared.min(-1, keepdims=True)))
     depth = (weight @ (mesh[:, 2] - mesh[:, 2].mean()) / weight.sum(-1)).astype(np.float32)
     depth = cv2.GaussianBlur(depth, (0, 0), 1.5)
-    lattice = _nodes(nodes.shape[1], nodes.shape[0], 1) / 4
-    return cv2.remap(depth, lattice, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    lattice = _nodes(nodes.shape, 1) / 4
+    return _remap(depth, lattice, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
 
 
 def _head_window(points: Array, nodes: Array, g: float) -> Array:
@@ -454,7 +493,12 @@ def _lips(mesh: Array, g: float) -> Slit:
     x, (top, bottom) = _columns(mesh[list(LIPS[0]), :2], mesh[list(LIPS[1]), :2], 0.5 * g)
     gap = np.maximum(bottom - top, 0)
     chin = np.full_like(top, mesh[152, 1] - 0.3 * g)
-    return Slit(x, np.stack([top - 0.2 * g, top, bottom, chin, chin + 1.8 * g]), np.stack([0 * gap, 0 * gap, -gap, -0.8 * gap, 0 * gap]), from_above=False)
+    return Slit(
+        x,
+        np.stack([top - 0.2 * g, top, bottom, chin, chin + 1.8 * g]),
+        np.stack([0 * gap, 0 * gap, -gap, -0.8 * gap, 0 * gap]),
+        from_above=False,
+    )
 
 
 def _columns(upper: Array, lower: Array, margin: float) -> tuple[Array, list[Array]]:
@@ -464,12 +508,20 @@ def _columns(upper: Array, lower: Array, margin: float) -> tuple[Array, list[Arr
     return x, [cv2.GaussianBlur(row[None], (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)[0] for row in rows]
 
 
-def _nodes(width: int, height: int, step: int) -> Array:
-    """Return the positions [ny, nx, 2] (x, y) of every ``step``-th pixel."""
-    return np.stack(np.meshgrid(np.arange(0, width, step), np.arange(0, height, step)), axis=-1).astype(np.float32)
+def _nodes(shape: tuple[int, ...], step: int) -> Array:
+    """Return the positions [ny, nx, 2] (x, y) of every ``step``-th pixel of an image of ``shape`` (h, w, ...)."""
+    x, y = np.meshgrid(np.arange(0, shape[1], step), np.arange(0, shape[0], step))
+    return np.stack([x, y], axis=-1).astype(np.float32)
 
 
 def _full_size(field: Array, shape: tuple[int, ...]) -> Array:
     """Interpolate a field on the nodes to every pixel of the canvas."""
     scale = np.array([[1 / STEP, 0, 0], [0, 1 / STEP, 0]], np.float32)
-    return cv2.warpAffine(field, scale, shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(
+        field, scale, shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def _remap(image: Array, at: Array, interpolation: int, border: int) -> Array:
+    """Return ``image`` at the positions ``at`` [..., 2]."""
+    return cv2.remap(image, at, np.empty(0), interpolation, borderMode=border)

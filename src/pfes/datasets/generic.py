@@ -41,11 +41,17 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
 def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
     """Read a CSV or Parquet sheet as text, with exactly the known columns; missing optional ones are added, empty."""
     if not path.is_file():
-        raise InputError(f"{path}: no such sheet; expected a CSV or Parquet file with columns {', '.join(columns['required'])}")
+        raise InputError(
+            f"{path}: no such sheet; expected a CSV or Parquet file with columns {', '.join(columns['required'])}"
+        )
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+        table = (
+            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+        )
     except (ValueError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as {path.suffix[1:] or 'CSV'} ({error}); save it as CSV in UTF-8") from error
+        raise InputError(
+            f"{path}: cannot be read as {path.suffix[1:] or 'CSV'} ({error}); save it as CSV in UTF-8"
+        ) from error
     table.columns = [str(column).strip() for column in table.columns]
     known = columns["required"] + columns["optional"]
     unknown = [column for column in table.columns if column not in known]
@@ -59,20 +65,37 @@ def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFra
 
 def _videos(sheet: Path, rows: pd.DataFrame) -> tuple[Video, ...]:
     problems = [
-        f"row {row}: fps {cells['fps']!r} is not a number" for row, cells in rows.iterrows() if cells["fps"] and _number(cells["fps"]) is None
+        f"row {row}: fps {cells['fps']!r} is not a number"
+        for row, cells in rows.iterrows()
+        if cells["fps"] and _number(cells["fps"]) is None
     ]
-    problems += [f"row {row}: {name} is empty" for row, cells in rows.iterrows() for name in VIDEO_SHEET["required"] if not cells[name]]
+    problems += [
+        f"row {row}: {name} is empty"
+        for row, cells in rows.iterrows()
+        for name in VIDEO_SHEET["required"]
+        if not cells[name]
+    ]
     _stop(sheet, problems)
     return tuple(
-        Video(cells["dataset"] or "generic", cells["subject"], cells["video"], str(sheet.parent / cells["path"]), _number(cells["fps"]) or 0.0)
+        Video(
+            cells["dataset"] or "generic",
+            cells["subject"],
+            cells["video"],
+            str(sheet.parent / cells["path"]),
+            _number(cells["fps"]) or 0.0,
+        )
         for _, cells in rows.iterrows()
     )
 
 
-def _expressions(sheet: Path, rows: pd.DataFrame, videos: tuple[Video, ...], first: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _expressions(
+    sheet: Path, rows: pd.DataFrame, videos: tuple[Video, ...], first: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     by_name = {(video.subject, video.video): video for video in videos}
     subjects = {video.subject for video in videos}
-    problems, labels, repairs = [], [], []
+    problems: list[str] = []
+    labels: list[tuple[Any, ...]] = []
+    repairs: list[tuple[Any, ...]] = []
     for row, cells in rows.iterrows():
         found = _problem(cells, by_name, subjects, first)
         if found:
@@ -84,7 +107,18 @@ def _expressions(sheet: Path, rows: pd.DataFrame, videos: tuple[Video, ...], fir
         if not cells["apex"]:
             repairs.append((row, video.video_id, "apex", "", apex + first, "empty apex: midpoint"))
         labels.append(
-            (video.dataset, video.subject, video.video, video.video_id, len(labels), cells["class"], onset, apex, offset, row)
+            (
+                video.dataset,
+                video.subject,
+                video.video,
+                video.video_id,
+                len(labels),
+                cells["class"],
+                onset,
+                apex,
+                offset,
+                row,
+            )
         )
     _stop(sheet, problems)
     table = pd.DataFrame(repairs, columns=list(REPAIR_COLUMNS)) if repairs else empty(REPAIR_COLUMNS)

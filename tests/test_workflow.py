@@ -1,0 +1,182 @@
+"""The workflow as a user runs it: a small demo end to end, the same at one and two cores, and bad input that loses nothing else."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from pfes import store
+from pfes.records import PROPOSAL_COLUMNS
+from pfes.training import load_model
+from tests.conftest import ROOT, snakemake
+
+
+def proposals(run):
+    return {path.relative_to(run): path.read_bytes() for path in sorted(run.glob("spot/**/proposals.parquet"))}
+
+
+def test_the_summary_has_every_class_and_the_baseline(run):
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["run"], summary["protocol"], summary["seeds"]) == ("smoke", "strict", [0])
+    assert set(summary["experiments"]) == {"journal", "baseline"}
+    n_instances = len(store.read_table(run / "dataset/expressions.parquet", "expressions"))
+    for result in summary["experiments"].values():
+        assert set(result) == {"macro", "micro", "overall"}
+        assert set(result["overall"]) == {"tp", "fp", "fn", "precision", "recall", "f1"}
+        assert result["overall"]["tp"] + result["overall"]["fn"] == n_instances
+
+
+def test_every_proposal_of_the_smoke_run_is_counted(run):
+    """Its limits are open, so that there is something to count: an empty run would prove nothing."""
+    summary = json.loads((run / "summary.json").read_text())
+    found = pd.concat(
+        [store.read_table(path, "proposals") for path in run.glob("spot/journal/*/seed0/proposals.parquet")]
+    )
+    counts = summary["experiments"]["journal"]["overall"]
+    assert len(found) > 0
+    assert list(found.columns) == list(PROPOSAL_COLUMNS)
+    assert counts["tp"] + counts["fp"] == len(found)
+
+
+def test_one_core_gives_the_same_proposals(run, tmp_path):
+    """Same seed, other number of cores, rendered and computed anew: the files are the same byte by byte."""
+    done = snakemake(tmp_path, cores=1)
+    assert done.returncode == 0, done.stderr
+    again = tmp_path / "results" / "smoke"
+    assert proposals(again) == proposals(run)
+    assert (again / "summary.json").read_bytes() == (run / "summary.json").read_bytes()
+
+
+def test_a_second_run_has_nothing_to_do(run):
+    done = snakemake(run.parents[1])
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_models_fold_never_saw_its_subject(run):
+    """What the model says, and what its job could open: no file of the held-out subject is among the rule's inputs."""
+    videos = store.read_table(run / "dataset/videos.parquet", "videos")
+    for path in run.glob("train/journal/*/seed0/model.pt"):
+        _, meta = load_model(path)
+        assert meta["held_out"] == path.parts[-3]
+        assert meta["held_out"] not in meta["train_subjects"]
+        held_out = set(videos.loc[videos["subject"] == meta["held_out"], "video_id"])
+        assert held_out
+        assert not any(video_id in source for video_id in held_out for source in meta["provenance"]["sources"])
+
+
+def test_points_are_all_that_training_can_open_of_the_labels(run):
+    done = snakemake(run.parents[1], "--detailed-summary")
+    rows = [line.split("\t") for line in done.stdout.splitlines() if "model.pt" in line]
+    inputs = " ".join(rows[0])
+    assert "points" in inputs
+    assert "expressions.parquet" not in inputs
+    assert not {"onset", "offset"} & set(store.read_table(run / "points/journal/seed0.parquet", "points").columns)
+
+
+def test_every_file_says_where_it_comes_from(run):
+    for path in [*run.glob("**/*.h5"), *run.glob("**/*.parquet")]:
+        assert store.describe(path)["provenance"]["pfes"], path
+
+
+def test_the_report_and_snakemakes_report_are_written(run):
+    page = (run / "report.html").read_text()
+    assert "journal" in page
+    assert "baseline" in page
+    done = snakemake(run.parents[1], "--report", "snakemake_report.html")
+    assert done.returncode == 0, done.stderr
+    assert (run.parents[1] / "snakemake_report.html").stat().st_size > 10_000
+
+
+def test_a_killed_job_leaves_no_half_file(run, tmp_path):
+    """SIGKILL for the whole process group while flow runs: no file under a final name is unreadable; the rest resumes."""
+    shutil.copytree(run.parents[1] / "config", tmp_path / "config")
+    shutil.copytree(
+        run, tmp_path / "results/smoke", ignore=lambda folder, names: {"flow", "snippets", "train"} & set(names)
+    )
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--configfile",
+               ROOT / "tests/smoke.yaml", "--cores", "2", "--until", "flow", "--rerun-triggers", "mtime"]  # fmt: skip
+    process = subprocess.Popen(
+        [str(part) for part in command], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.time() + 120
+    while (
+        not list((tmp_path / "results/smoke").glob("flow/.*.part.h5"))
+        and process.poll() is None
+        and time.time() < deadline
+    ):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list((tmp_path / "results/smoke").glob("flow/.*.part.h5")), "the job was not caught while it wrote"
+    for path in (tmp_path / "results/smoke").glob("flow/[!.]*.h5"):
+        store.read(path, "flow")
+    snakemake(tmp_path, "--unlock")
+    assert snakemake(tmp_path, "--until", "flow").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def own_recordings(run, tmp_path_factory):
+    """Three rendered videos as somebody's own recordings, with sheets; one sheet row points to a missing file."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copytree(ROOT / "config", folder / "config")
+    videos = store.read_table(run / "dataset/videos.parquet", "videos")
+    labels = store.read_table(run / "dataset/expressions.parquet", "expressions")
+    for path in videos["path"]:
+        shutil.copy(run.parents[1] / path, folder)
+    sheet = videos[["subject", "video"]].assign(path=[f"../{Path(path).name}" for path in videos["path"]])
+    gone = pd.DataFrame([{"subject": sheet["subject"][0], "video": "gone", "path": "../gone.mp4"}])
+    pd.concat([sheet, gone]).to_csv(folder / "config/videos.csv", index=False)
+    labels[["subject", "video", "onset", "apex", "offset", "class"]].to_csv(
+        folder / "config/expressions.csv", index=False
+    )
+    smoke = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
+    (folder / "own.yaml").write_text(yaml.safe_dump({**smoke, "run": "own", "dataset": {"name": "generic"}}))
+    return folder
+
+
+def test_a_bad_video_loses_nothing_else_and_the_run_says_so(own_recordings):
+    """All results are there; the exit status is not 0, and the message names the one video and why."""
+    done = snakemake(own_recordings, configfile=own_recordings / "own.yaml")
+    results = own_recordings / "results/own"
+    assert done.returncode != 0
+    assert "gone.mp4: no such file" in done.stderr + done.stdout
+    assert "left out" in (results / "logs/complete.log").read_text() + done.stderr
+    assert json.loads((results / "summary.json").read_text())["experiments"]["journal"]
+    assert "no such file" in (results / "report.html").read_text()
+    assert not (results / "complete.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config, folder: config.update(sead=[1]), "unknown key 'sead'; did you mean 'seeds'?"),
+        (lambda config, folder: config["dataset"].update(videos="config/none.csv"), "config/none.csv: no such sheet"),
+        (lambda config, folder: config.update(experiments=["nothing"]), "nothing.yaml does not exist"),
+        (lambda config, folder: config["dataset"].update(videos="one.csv", expressions="none.csv"), "one subject only"),
+    ],
+)
+def test_what_is_wrong_before_any_work_is_one_message(own_recordings, change, message):
+    (own_recordings / "one.csv").write_text("subject,video,path\nanna,a,a.mp4\n")
+    (own_recordings / "none.csv").write_text("subject,video,onset,offset,class\n")
+    config = yaml.safe_load((own_recordings / "own.yaml").read_text())
+    change(config, own_recordings)
+    (own_recordings / "bad.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(own_recordings, "--dry-run", configfile=own_recordings / "bad.yaml")
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_torch_loads_models_without_running_code(run):
+    path = next(run.glob("train/journal/*/seed0/model.pt"))
+    assert set(torch.load(path, weights_only=True)) == {"kind", "format", "state", "meta"}
