@@ -94,4 +94,4 @@ def test_write_points_records_seed_and_parameters(tmp_path):
     assert store.read_table(tmp_path / "p.parquet", "points")["frame"].item() == 4
     made = store.describe(tmp_path / "p.parquet")["provenance"]
     assert made["parameters"] == {"mode": "apex", "spread": 0.18, "seed": 7}
-    assert "e.parquet" in made["sources"]
+    assert [source.rsplit("/", 1)[-1] for source in made["sources"]] == ["e.parquet"]

@@ -28,7 +28,6 @@ from pfes.training import (
     score_fold,
     train,
     train_fold,
-    training_parameters,
 )
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
@@ -143,10 +142,8 @@ def test_pseudo_labels_come_from_the_clean_pass(monkeypatch):
     assert seen == [(False, 0.0)] * 2  # the noisy pass has some 70 % zeros
 
 
-def test_invalid_frames_do_not_reach_the_heads_gradient():
-    """With every frame but a neutral stretch invalid, only those frames can lower the intensity."""
-    video = synthetic_video(0)
-    video = replace(video, valid=np.zeros(90, bool))
+def test_a_video_without_a_valid_frame_costs_nothing():
+    video = replace(synthetic_video(0), valid=np.zeros(90, bool))
     _, log = train([video], MODEL, replace(QUICK, epochs=1), 0)
     assert log.drop(columns=["epoch", "theta", "learning_rate", "seconds"]).eq(0).all(axis=None)
 
@@ -165,17 +162,6 @@ def test_what_cannot_be_trained_on_is_named():
         train([synthetic_video(0, apexes=())], MODEL, QUICK, 0)
     with pytest.raises(InputError, match="s1_a: point at frame 90 of 90"):
         train([replace(synthetic_video(0), point_frames=np.array([90]))], MODEL, QUICK, 0)
-
-
-def test_parameters_from_a_plain_mapping():
-    params = training_parameters(
-        {"epochs": 7, "gim": {"k_c": [40, 16], "half_widths": [[8, 18], [4, 8]]}, "loss": {"norm": 0.3}}
-    )
-    assert params == TrainingParameters(
-        epochs=7, gim=GimParameters(k_c=(40, 16), half_widths=((8, 18), (4, 8))), loss=LossParameters(norm=0.3)
-    )
-    with pytest.raises(InputError, match="epoch"):
-        training_parameters({"epoch": 7})
 
 
 # ---------------------------------------------------------------------------------------------- prediction and files

@@ -25,6 +25,8 @@ Pseudo-labels come from a second pass through the heads without dropout on the f
 
 import io
 import json
+import logging
+import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +49,7 @@ from pfes.pseudo_labels import GimParameters, pseudo_labels
 from pfes.records import CLASSES
 from pfes.spotformer import JOINT_PADDING, Padding, SpotFormer
 
+LOG = logging.getLogger(__name__)
 FORMAT = 1
 CHUNK = 256  # frames per inference batch; bounds memory
 
@@ -133,19 +136,6 @@ class SpottingModel(nn.Module):
         return features, intensity, class_scores
 
 
-def training_parameters(config: Mapping[str, Any]) -> TrainingParameters:
-    """Build TrainingParameters from a plain mapping with optional mappings ``gim`` and ``loss`` inside."""
-    fields = {key: _tuples(value) for key, value in config.items()}
-    try:
-        for key, part in (("gim", GimParameters), ("loss", LossParameters)):
-            fields[key] = part(**{name: _tuples(value) for name, value in config.get(key, {}).items()})
-        return TrainingParameters(**fields)
-    except TypeError as error:
-        raise InputError(
-            f"training parameters: {error}; see TrainingParameters, GimParameters and LossParameters"
-        ) from error
-
-
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
 
@@ -192,6 +182,7 @@ def train(
             row |= {"theta": params.gim.theta(epoch), "learning_rate": float(schedule.get_last_lr()[0])}
             rows.append({**row, "seconds": time.perf_counter() - started})
             schedule.step()
+            LOG.info("epoch %d of %d: loss %.4f, %.1f s", epoch + 1, params.epochs, row["total"], rows[-1]["seconds"])
             if progress is not None:
                 progress(rows[-1])
     return model.cpu().eval(), pd.DataFrame(rows)
@@ -238,6 +229,7 @@ def reproducible(seed: int) -> Iterator[None]:
 
     With several threads a sum is split by their number, which changes its rounding.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may sum in any order
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -412,6 +404,7 @@ def _read_snippets(path: Path | str) -> tuple[NDArray[np.float32], NDArray[np.bo
 def extract_features(model_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str) -> None:
     """Write the SpotFormer features of all usable videos, of every subject, by one fold's model."""
     model, meta = load_model(model_path)
+    model.to(_device(meta["training"]["device"]))
     made = provenance.record("features", {}, [model_path, *snippet_paths.values()])
     attributes = {"model": provenance.file_digest(model_path), "train_subjects": json.dumps(meta["train_subjects"])}
     with store.create(out_path, "features", made, held_out=meta["held_out"] or "", **attributes) as writer:

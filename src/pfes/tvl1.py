@@ -40,7 +40,7 @@ Differences from OpenCV's DualTVL1OpticalFlow and from [S]
 - p starts at zero on each scale and is kept from warp to warp.
 - g is the mean of the five-point gradients of I0 and of the warped I1; OpenCV and [S]: warped central difference of I1.
 - Sampling is cubic (Catmull-Rom) at exact positions; OpenCV's remap rounds them to 1/32 px.
-- Where x + u0 is outside of the image the data term is off, as in [S]; OpenCV repeats the border there.
+- Where x + u0 is outside of the image the data term is off (g = 0 and rho = 0).
 
 docs/benchmarks.md has errors against known displacement and times.
 """
@@ -151,7 +151,9 @@ def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT) -> Flow:
         )
     size = reference.shape[-2:]
     flow = np.empty((*reference.shape, 2), np.float32)
-    for out, image, other in zip(flow.reshape(-1, *size, 2), reference.reshape(-1, *size), moving.reshape(-1, *size)):
+    for out, image, other in zip(
+        flow.reshape(-1, *size, 2), reference.reshape(-1, *size), moving.reshape(-1, *size), strict=True
+    ):
         _solve(_reference(image, params), _pyramid(other, params), params, out)
     return flow
 
@@ -166,7 +168,7 @@ def tvl1_window(frames: Image, params: TVL1 = DEFAULT) -> Flow:
     flow = np.empty((max(len(frames) - 1, 0), *frames.shape[1:], 2), np.float32)
     if len(flow):
         first = _reference(frames[0], params)
-        for out, moving in zip(flow, frames[1:]):
+        for out, moving in zip(flow, frames[1:], strict=True):
             _solve(first, _pyramid(moving, params), params, out)
     return flow
 
@@ -225,10 +227,13 @@ def _gradient(image: Plane) -> tuple[Plane, Plane]:
 def _solve(reference: list[_Scale], moving: list[Plane], params: TVL1, out: Flow) -> None:
     """Write the flow into ``out`` [H, W, 2], coarse to fine."""
     u: list[Plane] = [np.zeros_like(reference[-1].image)] * 2
-    for scale, target in zip(reversed(reference), reversed(moving)):
+    for scale, target in zip(reversed(reference), reversed(moving), strict=True):
         h, w = scale.image.shape
         factors = w / u[0].shape[1], h / u[0].shape[0]
-        u = [cv2.resize(c, (w, h), interpolation=cv2.INTER_LINEAR) * np.float32(f) for c, f in zip(u, factors)]
+        u = [
+            cv2.resize(c, (w, h), interpolation=cv2.INTER_LINEAR) * np.float32(f)
+            for c, f in zip(u, factors, strict=True)
+        ]
         u = _solve_scale(scale, target, u, params)
     out[..., 0], out[..., 1] = u
 

@@ -386,7 +386,7 @@ def _toned(image: NDArray[np.uint8], person: Array, mesh: Array, rng: np.random.
     skin = person * (1 - hair)
     lab[..., 0] *= 1 - 0.12 * _teeth(mesh, person.shape)
     lab[..., 0] *= (
-        1 + (1 - person) * rng.uniform(-0.3, 0.1) + hair * rng.uniform(-0.5, 0.25) + skin * rng.uniform(-0.28, 0.04)
+        1 + (1 - person) * rng.uniform(-0.3, 0.1) + hair * rng.uniform(-0.6, 0.3) + skin * rng.uniform(-0.28, 0.04)
     )
     for mask, low, high in ((1 - person, (-8, -16), (8, 10)), (hair, (-1, -14), (9, 4)), (skin, (0, -3), (4, 5))):
         lab[..., 1:] += (mask * np.minimum(lab[..., 0] / 50, 1))[..., None] * rng.uniform(low, high)
