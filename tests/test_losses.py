@@ -171,6 +171,16 @@ def test_apex_targets_by_hand():
     assert (macro == -1).sum() == 31 - 15
 
 
+def test_an_anchor_without_a_partner_is_left_out_of_the_mean():
+    soft = torch.zeros(2, 8, dtype=torch.float64)
+    soft[0, 4] = 1.0  # the only reliable frame
+    neutral = torch.tensor([True, True, False, False, False, False, False, True])
+    labels = PseudoLabels(soft, soft > 0, neutral, torch.tensor([4]), torch.tensor([0]), 3)
+    features = torch.randn(8, 3, dtype=torch.float64)
+    expected = reference_contrast(features.tolist(), soft.tolist(), (soft > 0.5).tolist(), neutral.tolist(), range(8))
+    assert contrast_loss(features, labels, 0.5).item() == pytest.approx(expected)
+
+
 def test_contrast_stays_finite_for_large_features():
     features, _, _, labels = video("one", 10)
     assert torch.isfinite(contrast_loss(features.float() * 1e3, labels, 0.5))

@@ -124,6 +124,13 @@ def test_theta_decides_the_range():
         assert got.labelled[0].sum() == width
 
 
+@pytest.mark.parametrize(("level", "c", "half"), [(0.1, 0, 8), (0.9, 0, 18), (0.1, 1, 4), (0.9, 1, 8)])
+def test_the_released_clamp_bounds_the_half_width(level, c, half):
+    params = GimParameters(half_widths=RELEASE)
+    got = pseudo_labels(9, torch.randn(90, 4), torch.full((90,), level), torch.tensor([45]), torch.tensor([c]), params)
+    assert got.labelled[c].sum() == 2 * half + 1
+
+
 def test_nothing_above_theta_labels_the_pseudo_apex_alone():
     got = pseudo_labels(
         9, torch.randn(30, 4), torch.linspace(0.1, 0.2, 30), torch.tensor([10]), torch.tensor([1]), GimParameters()

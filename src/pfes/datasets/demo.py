@@ -31,7 +31,7 @@ from pfes.errors import InputError
 from pfes.intervals import runs
 from pfes.records import CLASSES, EXPRESSION_COLUMNS, Video
 
-# action -> (part of the face, share of the drawn amplitude that it can reach without looking torn)
+# action -> (part of the face, share of the drawn MaE amplitude that it reaches without looking torn)
 ACTIONS = {
     "brow_raise": ("upper", 1.0), "brow_raise_left": ("upper", 1.0), "brow_raise_right": ("upper", 1.0),
     "brow_lower": ("upper", 0.8),
@@ -55,7 +55,7 @@ class DemoParameters:
     subjects, videos : int
         Number of subjects and of videos per subject, at least 1.
     seconds : float
-        Length of each video, 3 to 600 s.
+        Length of each video, 3 to 3600 s.
     fps : float
         Frame rate, 20 to 60 per second.
     width, height : int
@@ -93,7 +93,7 @@ class DemoParameters:
     crf: int = 18
 
     def __post_init__(self) -> None:
-        limits = (("subjects", 1, 99), ("videos", 1, 99), ("seconds", 3, 600), ("fps", 20, 60), ("width", 160, 2048),
+        limits = (("subjects", 1, 99), ("videos", 1, 99), ("seconds", 3, 3600), ("fps", 20, 60), ("width", 160, 2048),
                   ("height", 160, 2048), ("seed", 0, 2**32 - 1), ("crf", 0, 51))  # fmt: skip
         for name, low, high in limits:
             if not low <= getattr(self, name) <= high:
@@ -227,12 +227,8 @@ def smooth_step(x: NDArray[np.float64]) -> NDArray[np.float64]:
 def _all_videos(params: DemoParameters, folder: str) -> Iterator[tuple[int, int, Video]]:
     for subject in range(params.subjects):
         for video in range(params.videos):
-            record = Video("demo", f"s{subject + 1:02d}", f"v{video + 1:02d}", "", params.fps)
-            yield (
-                subject,
-                video,
-                Video("demo", record.subject, record.video, f"{folder}/{record.video_id}.mp4", params.fps),
-            )
+            name = (f"s{subject + 1:02d}", f"v{video + 1:02d}")
+            yield subject, video, Video("demo", *name, f"{folder}/{name[0]}_{name[1]}.mp4", params.fps)
 
 
 def _generator(params: DemoParameters, subject: int, video: int, stream: int) -> np.random.Generator:
@@ -281,12 +277,14 @@ def _instance(params: DemoParameters, rng: np.random.Generator, label: str, onse
     macro = label == "macro"
     apex = onset + round(rng.uniform(0.25, 0.55) * (length - 1))
     plateau = round(rng.uniform(0.05, 0.15) * length) if macro and rng.random() < 0.4 else 0
-    amplitude = rng.uniform(*(params.macro_px if macro else params.micro_px))
+    low, high = params.macro_px if macro else params.micro_px
+    amplitude = rng.uniform(low, high)
     names = [str(rng.choice(list(ACTIONS)))]
     others = [name for name in ACTIONS if ACTIONS[name][0] != ACTIONS[names[0]][0]]
     if macro and rng.random() < 0.35:
         names.append(str(rng.choice(others)))
-    actions = tuple((name, amplitude * ACTIONS[name][1] * (1.0 if k == 0 else 0.7)) for k, name in enumerate(names))
+    reached = [max(low, amplitude * ACTIONS[name][1]) if macro else amplitude for name in names]
+    actions = tuple((name, pixels * share) for name, pixels, share in zip(names, reached, (1.0, 0.7), strict=False))
     return Instance(
         label, onset, apex, onset + length - 1, actions, plateau, rng.uniform(0.8, 1.5), rng.uniform(0.65, 0.95)
     )

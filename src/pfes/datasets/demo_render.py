@@ -3,10 +3,10 @@
 How a frame is made
 -------------------
 The portrait is scikit-image's ``astronaut`` (NASA, public domain), landmarked by MediaPipe. Each subject is a smooth
-warp and a change of tone and light of it (``portrait``, ``_Looks``). A point s of that still face moves to
+warp and a change of tone and light of it (``still_face``). A point s of that still face moves to
 
     b = s + slit(s)                                    lids and lips: edges that cover what lies between them
-    y = b + D(b),  D = E + w [A(b + E) - (b + E) + z v]   expressions E, head pose A, parallax z v, head window w
+    y = b + D(b),  D = E + w [A(b + E) - (b + E) - z v]   expressions E, head pose A, parallax z v, head window w
 
 E is a sum of bumps anchored at landmarks, one set per facial action. Rendering needs s for each pixel y: b comes from
 the fixed point b = y - D(b) on a grid of every second pixel, s from the inverse slit; then one remap per frame. The
@@ -200,10 +200,10 @@ def render_frames(params: demo.DemoParameters, face: Face, script: demo.Script) 
     rng = np.random.default_rng(script.noise_seed)
     size = (params.width, params.height)
     bank = np.round(rng.normal(0, 1, (params.height + 64, params.width + 64, 3)) * params.noise).astype(np.int16)
-    pixels = _nodes((params.height, params.width), 1) + MARGIN
+    pixels = pixel_grid((params.height, params.width), 1) + MARGIN
     curves = [instance.intensity(params.frames) for instance in script.instances]
     for frame in range(params.frames):
-        still = _still_positions(face, script, curves, frame, pixels)
+        still = still_positions(face, script, curves, frame, pixels)
         image = _remap(face.image, still, cv2.INTER_CUBIC, cv2.BORDER_REFLECT_101)
         image = cv2.convertScaleAbs(image, alpha=script.gain[frame])
         x, y = rng.integers(0, 65, 2)
@@ -239,9 +239,9 @@ def sample(field: Array, points: Array) -> Array:
     return (top * (1 - v) + bottom * v).astype(np.float32)
 
 
-def _still_positions(face: Face, script: demo.Script, curves: list[NDArray], frame: int, pixels: Array) -> Array:
+def still_positions(face: Face, script: demo.Script, curves: list[NDArray], frame: int, pixels: Array) -> Array:
     """Return the position on the still face [H, W, 2] that each pixel of the frame shows."""
-    nodes = _nodes(face.image.shape, STEP)
+    nodes = pixel_grid(face.image.shape, STEP)
     moved = _labelled(face, script, curves, frame) + _unlabelled(face, script, frame)
     forward = _displacement(face, script.pose[frame], nodes, moved, face.depth, face.head)
     scale = np.array([[1 / STEP, 0, MARGIN / STEP], [0, 1 / STEP, MARGIN / STEP]], np.float32)
@@ -251,18 +251,21 @@ def _still_positions(face: Face, script: demo.Script, curves: list[NDArray], fra
         if abs(activation) > 1e-3:
             outline = slit.outline()
             outline += sample(forward, outline) - MARGIN
-            (x0, y0), (x1, y1) = (
-                np.maximum(outline.min(0) - 8, 0).astype(int),
-                np.maximum(outline.max(0) + 9, 0).astype(int),
-            )
+            (x0, y0), (x1, y1) = np.maximum([outline.min(0) - 8, outline.max(0) + 9], 0).astype(int)
             patch = still[y0:y1, x0:x1]
             patch[:] = slit.undo(patch.reshape(-1, 2), activation).reshape(patch.shape)
     return still
 
 
+def pixel_grid(shape: tuple[int, ...], step: int) -> Array:
+    """Return the positions [ny, nx, 2] (x, y) of every ``step``-th pixel of an image of ``shape`` (h, w, ...)."""
+    x, y = np.meshgrid(np.arange(0, shape[1], step), np.arange(0, shape[0], step))
+    return np.stack([x, y], axis=-1).astype(np.float32)
+
+
 def invert(field: Array) -> Array:
     """Return the inverse displacement: u(y) with u(y) = -field(y + u(y)), by fixed-point iteration."""
-    nodes = _nodes(field.shape, 1)
+    nodes = pixel_grid(field.shape, 1)
     inverse = -field
     for _ in range(ITERATIONS):
         inverse = -_remap(field, nodes + inverse / STEP, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
@@ -290,7 +293,7 @@ def _unlabelled(face: Face, script: demo.Script, frame: int) -> Array:
 
 
 def _displacement(face: Face, pose: NDArray, at: Array, moved: Array, depth: Array, head: Array) -> Array:
-    """Return D = E + w [A(b + E) - (b + E) + z v] for positions ``at`` (any shape [..., 2]), E = ``moved``."""
+    """Return D = E + w [A(b + E) - (b + E) - z v] for positions ``at`` (any shape [..., 2]), E = ``moved``."""
     x, y, roll, scale, yaw, pitch = pose
     angle, centre = np.deg2rad(roll), face.centre
     turn = np.exp(scale) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) - np.eye(2)
@@ -305,14 +308,14 @@ def still_face(params: demo.DemoParameters, subject: int) -> Face:
     rng = demo.subject_generator(params, subject)
     image, mesh, person = portrait(params.width, params.height, bool((subject + params.seed) % 2))
     shape = _shape_field(mesh, image.shape, rng)
-    still = _nodes(image.shape, 1) + _full_size(invert(shape), image.shape)
+    still = pixel_grid(image.shape, 1) + _full_size(invert(shape), image.shape)
     image, person = (_remap(item, still, cv2.INTER_CUBIC, cv2.BORDER_REFLECT_101) for item in (image, person))
     mesh = np.concatenate([mesh[:, :2] + sample(shape, mesh[:, :2]), mesh[:, 2:]], axis=1).astype(np.float32)
     points, g = mesh[list(MESH_68), :2], _unit(mesh)
     left, right = (_lid(mesh[list(upper), :2], mesh[list(lower), :2], g) for upper, lower in LIDS)
     lips, mouth = _lips(mesh, g), float(rng.uniform(0.08, 0.22))
     rest = lips.move(points, 1 - mouth)
-    nodes = _nodes(image.shape, STEP)
+    nodes = pixel_grid(image.shape, STEP)
     return Face(
         _toned(image, person, mesh, rng), points, points.mean(0), g, _action_fields(rest, nodes, g),
         _depth(mesh, nodes, g), _head_window(rest, nodes, g), (left, right), lips, mouth,
@@ -362,7 +365,7 @@ def _upright(mesh: Array, g: float, canvas: NDArray) -> NDArray:
 
 def _shape_field(mesh: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Draw a subject's geometry: a displacement field of the canvas, px."""
-    nodes = _nodes(shape, STEP)
+    nodes = pixel_grid(shape, STEP)
     points, g = mesh[list(MESH_68), :2], _unit(mesh)
     from_eyes = nodes - mesh[[133, 362], :2].mean(0)
     width, length, chin = rng.uniform((-0.09, -0.05, -0.07), (0.09, 0.05, 0.1))
@@ -390,7 +393,7 @@ def _toned(image: NDArray[np.uint8], person: Array, mesh: Array, rng: np.random.
     )
     for mask, low, high in ((1 - person, (-8, -16), (8, 10)), (hair, (-1, -14), (9, 4)), (skin, (0, -3), (4, 5))):
         lab[..., 1:] += (mask * np.minimum(lab[..., 0] / 50, 1))[..., None] * rng.uniform(low, high)
-    x, y = np.moveaxis(_nodes(image.shape, 1) - mesh[:, :2].mean(0), -1, 0) / (6 * _unit(mesh))
+    x, y = np.moveaxis(pixel_grid(image.shape, 1) - mesh[:, :2].mean(0), -1, 0) / (6 * _unit(mesh))
     angle = rng.uniform(0, 2 * np.pi)
     lab[..., 0] *= 1 + rng.uniform(0.04, 0.14) * np.tanh(x * np.cos(angle) + y * np.sin(angle))
     grain = cv2.GaussianBlur(rng.normal(0, 1, image.shape[:2]).astype(np.float32), (0, 0), 1.0)
@@ -469,7 +472,7 @@ def _depth(mesh: Array, nodes: Array, g: float) -> Array:
     weight = np.exp(-0.5 * (squared - squared.min(-1, keepdims=True)))
     depth = (weight @ (mesh[:, 2] - mesh[:, 2].mean()) / weight.sum(-1)).astype(np.float32)
     depth = cv2.GaussianBlur(depth, (0, 0), 1.5)
-    lattice = _nodes(nodes.shape, 1) / 4
+    lattice = pixel_grid(nodes.shape, 1) / 4
     return _remap(depth, lattice, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
 
 
@@ -506,12 +509,6 @@ def _columns(upper: Array, lower: Array, margin: float) -> tuple[Array, list[Arr
     x = np.arange(np.floor(upper[0, 0] - margin), np.ceil(upper[-1, 0] + margin) + 1, dtype=np.float32)
     rows = [np.interp(x, edge[:, 0], edge[:, 1]).astype(np.float32) for edge in (upper, lower)]
     return x, [cv2.GaussianBlur(row[None], (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)[0] for row in rows]
-
-
-def _nodes(shape: tuple[int, ...], step: int) -> Array:
-    """Return the positions [ny, nx, 2] (x, y) of every ``step``-th pixel of an image of ``shape`` (h, w, ...)."""
-    x, y = np.meshgrid(np.arange(0, shape[1], step), np.arange(0, shape[0], step))
-    return np.stack([x, y], axis=-1).astype(np.float32)
 
 
 def _full_size(field: Array, shape: tuple[int, ...]) -> Array:
