@@ -76,6 +76,16 @@ def test_regions_are_pooled_in_the_order_of_the_snippets():
     assert (model(between) - model(x)).abs().max() > 1e-3
 
 
+def test_the_embedding_adds_the_position_in_the_window_and_the_region_of_the_face():
+    embed, x = SpotFormer(16, 4).embed.eval(), snippets(3)
+    regions = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]  # left brow, right brow, mouth
+    position = embed(x) - normalise(embed.norm, embed.linear(x))
+    for step in range(17):
+        for roi in range(10):
+            expected = embed.time_position[step] + embed.region_position[regions[roi]]
+            torch.testing.assert_close(position[1, step, roi], expected, atol=1e-5, rtol=0)
+
+
 def test_a_width_that_the_heads_do_not_divide_is_refused():
     with pytest.raises(ValueError, match="multiple of 4 heads"):
         SpotFormer(30, 4)

@@ -23,6 +23,7 @@ from pfes.training import (
     TrainingVideo,
     extract_features,
     load_model,
+    mirrored,
     predict,
     save_model,
     score_fold,
@@ -142,6 +143,26 @@ def test_pseudo_labels_come_from_the_clean_pass(monkeypatch):
     assert seen == [(False, 0.0)] * 2  # the noisy pass has some 70 % zeros
 
 
+def test_a_mirrored_smile_pulls_the_other_corner_the_other_way():
+    x = torch.zeros(1, 17, 10, 2)
+    x[..., 6, :] = torch.tensor([-3.0, -1.0])  # left mouth corner, out and up
+    x[..., 2, :] = torch.tensor([0.5, 2.0])  # outer left brow
+    expected = torch.zeros(1, 17, 10, 2)
+    expected[..., 7, :] = torch.tensor([3.0, -1.0])
+    expected[..., 5, :] = torch.tensor([-0.5, 2.0])
+    assert torch.equal(mirrored(x), expected)
+    assert torch.equal(mirrored(mirrored(x)), x)
+
+
+def test_mirroring_is_seeded_and_off_by_default():
+    videos = [synthetic_video(i) for i in range(2)]
+    plain, always, again = (
+        train(videos, MODEL, replace(QUICK, mirror=share), 0)[0].head.hidden.weight for share in (0.0, 1.0, 1.0)
+    )
+    assert torch.equal(always, again)
+    assert not torch.equal(plain, always)
+
+
 def test_a_video_without_a_valid_frame_costs_nothing():
     video = replace(synthetic_video(0), valid=np.zeros(90, bool))
     _, log = train([video], MODEL, replace(QUICK, epochs=1), 0)
@@ -213,6 +234,7 @@ class Trap:
         return exec, ("raise SystemExit('the pickle was executed')",)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("content", ["pickle", "torch", "text", "zip", "empty", "dict", "missing"])
 def test_what_is_no_model_is_refused_without_executing_it(tmp_path, content):
     path = tmp_path / "model.pt"

@@ -75,11 +75,14 @@ def test_a_models_fold_never_saw_its_subject(run):
 
 
 def test_points_are_all_that_training_can_open_of_the_labels(run):
+    """Rule train gets snippets, points and the list of videos; points have no onset and no offset."""
     done = snakemake(run.parents[1], "--detailed-summary")
-    rows = [line.split("\t") for line in done.stdout.splitlines() if "model.pt" in line]
-    inputs = " ".join(rows[0])
-    assert "points" in inputs
-    assert "expressions.parquet" not in inputs
+    lines = [line for line in done.stdout.splitlines() if line.startswith("results/smoke/train/")]
+    assert lines
+    for line in lines:
+        inputs = next(cell for cell in line.split("\t") if "snippets/" in cell).split(",")
+        allowed = ("results/smoke/snippets/", "results/smoke/points/", "results/smoke/dataset/videos.parquet")
+        assert all(name.startswith(allowed) for name in inputs)
     assert not {"onset", "offset"} & set(store.read_table(run / "points/journal/seed0.parquet", "points").columns)
 
 
