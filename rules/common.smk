@@ -8,8 +8,9 @@ from snakemake.exceptions import WorkflowError
 from pfes import config as configuration
 from pfes import datasets
 from pfes.errors import InputError
+from pfes.folds import FoldParameters, count_instances, make_folds
 from pfes.provenance import code_digest
-from pfes.records import file_name, leave_one_subject_out
+from pfes.records import file_name
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
 RUN = Path("results") / file_name(str(config.get("run", "run")))
@@ -27,25 +28,26 @@ try:
         name: configuration.load_experiment("config/experiments", name, SCHEMAS, config)
         for name in config["experiments"]
     }
-    if len({video.subject for video in RELEASE.videos}) < 2:
-        raise InputError(
-            "the videos have one subject only; leave-one-subject-out needs at least two"
+    instances = count_instances(
+        (video.subject for video in RELEASE.videos), RELEASE.expressions["subject"]
+    )
+    FOLDS = {
+        file_name(fold.name): fold  # wildcard -> fold
+        for fold in make_folds(
+            instances, configuration.build(FoldParameters, config["folds"])
         )
-    FOLDS = leave_one_subject_out(video.subject for video in RELEASE.videos)
+    }
 except InputError as error:
     raise WorkflowError(str(error))
 
 VIDEOS = {video.video_id: video for video in RELEASE.videos}
-HELD_OUT = {
-    file_name(fold.held_out): fold.held_out for fold in FOLDS
-}  # wildcard -> subject
 SEEDS = config["seeds"]
 code = cache(code_digest)  # a change in the package reruns the stages that use it
 
 
 wildcard_constraints:
     video="|".join(map(re.escape, VIDEOS)),
-    fold="|".join(map(re.escape, HELD_OUT)),
+    fold="|".join(map(re.escape, FOLDS)),
     experiment="|".join(map(re.escape, EXPERIMENTS)),
     seed=r"\d+",
 
@@ -61,7 +63,7 @@ def per_video(stage, subjects=None):
 
 def per_fold(stage, name, experiment, seed):
     """Return the files ``name`` of one experiment and seed, one per fold."""
-    return [RUN / stage / experiment / fold / f"seed{seed}" / name for fold in HELD_OUT]
+    return [RUN / stage / experiment / fold / f"seed{seed}" / name for fold in FOLDS]
 
 
 def recording(wildcards):
@@ -71,25 +73,19 @@ def recording(wildcards):
 
 
 def recordings(wildcards):
-    """Return the files of all recordings that exist, and the sheets that list them."""
+    """Return the files of all recordings that exist, and the label files that were read."""
     is_demo = config["dataset"]["name"] == "demo"
     paths = [Path(video.path) for video in RELEASE.videos]
-    sheets = (
-        []
-        if is_demo
-        else [config["dataset"]["videos"], config["dataset"]["expressions"]]
-    )
-    return sheets + [path for path in paths if is_demo or path.exists()]
+    return list(RELEASE.sources) + [path for path in paths if is_demo or path.exists()]
 
 
-def others(wildcards):
-    """Return the snippets of all subjects but the held-out one: a fold's training cannot open anything else."""
-    train = next(
-        fold.train for fold in FOLDS if fold.held_out == HELD_OUT[wildcards.fold]
-    )
-    return list(per_video("snippets", train).values())
+def trained_on(wildcards):
+    """Return the snippets of the subjects that a fold trains on: its training cannot open anything else."""
+    return list(per_video("snippets", FOLDS[wildcards.fold].train).values())
 
 
 def held_out_files(stage):
-    """Return an input function: the files of a stage for the videos of the held-out subject."""
-    return lambda wildcards: list(per_video(stage, [HELD_OUT[wildcards.fold]]).values())
+    """Return an input function: the files of a stage for the videos of the held-out subjects."""
+    return lambda wildcards: list(
+        per_video(stage, FOLDS[wildcards.fold].held_out).values()
+    )

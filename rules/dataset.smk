@@ -25,7 +25,8 @@ rule dataset:
     output:
         expand(
             RUN / "dataset/{table}.parquet",
-            table=["videos", "expressions", "repairs", "refusals"],
+            table=["videos", "expressions", "repairs", "refusals"]
+            + ["blinks"] * (RELEASE.blinks is not None),
         ),
     log:
         LOGS / "dataset.log",

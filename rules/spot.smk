@@ -14,7 +14,7 @@ rule scores:
     resources:
         mem_mb=2000,
     params:
-        held_out=lambda wildcards: HELD_OUT[wildcards.fold],
+        held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
         code=code("pfes.training"),
     script:
         "../workflow/scripts/scores.py"

@@ -1,6 +1,6 @@
 rule train:
     input:
-        snippets=others,
+        snippets=trained_on,
         points=RUN / "points/{experiment}/seed{seed}.parquet",
         videos=RUN / "dataset/videos.parquet",
     output:
@@ -15,7 +15,8 @@ rule train:
     resources:
         mem_mb=4000,
     params:
-        held_out=lambda wildcards: HELD_OUT[wildcards.fold],
+        held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
+        validation=lambda wildcards: FOLDS[wildcards.fold].validation,
         model=lambda wildcards: EXPERIMENTS[wildcards.experiment]["model"],
         training=lambda wildcards: EXPERIMENTS[wildcards.experiment]["training"],
         spotting=lambda wildcards: {

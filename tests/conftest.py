@@ -3,8 +3,11 @@
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +23,21 @@ def snakemake(folder, *arguments, cores=2, configfile=ROOT / "tests" / "smoke.ya
         "--cores", cores, "--keep-going", "--rerun-incomplete", *arguments,
     ]  # fmt: skip
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+
+
+def write_video(path, times, picture=lambda index: np.full((64, 64, 3), 4 * index, np.uint8)):
+    """Write an H.264 mp4 whose frame i, ``picture(i)`` [H, W, 3] BGR, is shown at ``times[i]`` s."""
+    ticks = Fraction(1, 90_000)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=30, options={"crf": "4"})
+        stream.height, stream.width = picture(0).shape[:2]
+        stream.time_base = stream.codec_context.time_base = ticks
+        for index, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="bgr24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = round(time * 90_000), ticks
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pfes.datasets.demo import DemoParameters
 from pfes.decode import SamplingParameters
 from pfes.errors import InputError
 from pfes.flow import FlowParameters
+from pfes.folds import FoldParameters
 from pfes.landmarks import FaceParameters
 from pfes.points import PointParameters
 from pfes.proposals import SpotParameters
@@ -29,6 +30,7 @@ SECTIONS = {
     "snippets": SnippetParameters,
     "points": PointParameters,
     "model": ModelParameters,
+    "folds": FoldParameters,
     "training": TrainingParameters,
     "spot": SpotParameters,
     "baseline": BaselineParameters,
@@ -95,12 +97,19 @@ def test_shipped_experiments_pass(path):
         ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre"),
         ({"flow": {"method": "lucas"}}, r"flow.method: 'lucas' is not one of"),
         ({"training": {"epochs": 0}}, r"training.epochs: 0 is less than the minimum of 1"),
+        ({"folds": {"scheme": "loso"}}, r"folds.scheme: 'loso' is not one of"),
+        ({"folds": {"lists": {"a": "anna"}}}, r"folds.lists.a: 'anna' is not of type 'array'"),
         ({"model": {"width": "wide"}}, r"model.width: 'wide' is not of type 'integer'"),
     ],
 )
 def test_a_mistake_is_named(changes, message):
     with pytest.raises(InputError, match=message):
         check(merged(DEFAULTS, changes), SCHEMA, "my.yaml")
+
+
+def test_lists_of_subjects_reach_the_folds():
+    params = build(FoldParameters, {"scheme": "lists", "lists": {"first": ["anna", "ben"], "second": ["carl"]}})
+    assert params.lists == {"first": ("anna", "ben"), "second": ("carl",)}
 
 
 def test_an_unknown_experiment_is_named(tmp_path):

@@ -8,7 +8,10 @@ from pfes.doctor import advice
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        ("libGL.so.1: cannot open shared object file: No such file or directory", "apt-get install libgl1 libglib2.0-0"),
+        (
+            "libGL.so.1: cannot open shared object file: No such file or directory",
+            "apt-get install libgl1 libglib2.0-0",
+        ),
         ("libgthread-2.0.so.0: cannot open shared object file", "apt-get install libgl1 libglib2.0-0"),
         ("libEGL.so.1: cannot open shared object file", "apt-get install libgl1 libglib2.0-0 libegl1"),
         ("libodd.so.7: cannot open shared object file", "apt-file search libodd.so.7"),

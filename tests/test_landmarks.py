@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from skimage.data import astronaut
 
 from pfes import store
-from pfes.decode import SamplingParameters
+from pfes.decode import SamplingParameters, recording_clock, sampling_map
+from pfes.flow import FlowParameters, write_flow
 from pfes.landmarks import FaceParameters, choose_track, find_faces, head_pose, write_faces
+from tests.conftest import write_video
 
 
 def square(x, y, side):
@@ -86,3 +89,21 @@ def test_an_unusable_recording_becomes_a_refusal(shared_data, tmp_path, name, re
     out = tmp_path / "faces.h5"
     write_faces(str(shared_data / "videos" / name), 0, out, SamplingParameters(), FaceParameters())
     assert re.search(rf"{name}: {reason}", store.refusal(out, "faces"))
+
+
+def test_flow_and_overlay_see_the_frames_whose_faces_were_found(tmp_path):
+    """A portrait at a variable rate: the faces file says which native frames are meant, and flow follows it."""
+    image = np.ascontiguousarray(astronaut()[:260, 90:350, ::-1])
+    times = np.cumsum(np.random.default_rng(1).choice([1 / 30, 1 / 10], 30))
+    path = write_video(tmp_path / "webcam.mp4", times, lambda index: np.roll(image, index // 4, axis=1))
+    write_faces(str(path), 0, tmp_path / "faces.h5", SamplingParameters(), FaceParameters())
+    faces, facts = store.read(tmp_path / "faces.h5", "faces"), store.attributes(tmp_path / "faces.h5", "faces")
+    clock = recording_clock(path)
+    assert faces["native_frame"].tolist() == sampling_map(clock, 30, SamplingParameters()).tolist()
+    assert (facts["fps"], facts["native_fps"], bool(facts["variable"])) == (30.0, clock.fps, True)
+    write_flow(str(path), tmp_path / "faces.h5", tmp_path / "flow.h5", FlowParameters(method="dis", size=64))
+    flow = store.read(tmp_path / "flow.h5", "flow")["flow"]
+    assert len(flow) == len(faces["native_frame"])
+    t = int(np.flatnonzero(np.diff(faces["native_frame"]) == 0)[0])  # t + 1 shows the frame of t again
+    np.testing.assert_array_equal(flow[t + 8, 1], 0)  # the window of t + 8 begins at t
+    assert np.abs(flow[:, 1:]).max() > 0.3

@@ -1,11 +1,18 @@
+from dataclasses import fields
+from inspect import signature
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from pfes import provenance, store
+from pfes import datasets, provenance, store
+from pfes.decode import SamplingParameters
+from pfes.encode import encode
 from pfes.errors import InputError
 from pfes.points import MODES, PointParameters, draw_points, write_points
-from pfes.records import EXPRESSION_COLUMNS, POINT_COLUMNS
+from pfes.records import EXPRESSION_COLUMNS, POINT_COLUMNS, VIDEO_COLUMNS
+from pfes.training import TrainingVideo, train_fold
+from tests.conftest import ROOT
 
 
 def expressions(intervals, video_id="s1_a"):
@@ -21,7 +28,10 @@ def expressions(intervals, video_id="s1_a"):
     return pd.DataFrame(rows, columns=list(EXPRESSION_COLUMNS))
 
 
-@pytest.mark.parametrize("mode", MODES)
+DRAWN = [mode for mode in MODES if mode != "given"]
+
+
+@pytest.mark.parametrize("mode", DRAWN)
 def test_points_lie_inside_their_instance(mode):
     generator = np.random.default_rng(0)
     onset = generator.integers(0, 50, 300)
@@ -36,7 +46,7 @@ def test_points_lie_inside_their_instance(mode):
 
 def test_an_apex_outside_or_missing_still_gives_a_point_inside():
     table = expressions([(10, 3, 20), (10, 99, 20), (10, np.nan, 20)])
-    for mode in MODES:
+    for mode in DRAWN:
         assert draw_points(table, PointParameters(mode), seed=0)["frame"].between(10, 20).all()
     assert draw_points(table, PointParameters("apex"), seed=0)["frame"].tolist() == [10, 20, 15]
 
@@ -53,6 +63,22 @@ def test_gaussian_points_spread_by_18_percent_of_the_length():
     frames = draw_points(table, PointParameters("gaussian"), seed=1)["frame"]
     assert frames.mean() == pytest.approx(50, abs=1)
     assert frames.std() / 101 == pytest.approx(0.18, abs=0.008)
+
+
+@pytest.mark.parametrize(("dataset", "stride"), [("casme_sq", 1), ("samm_lv", 7)])
+def test_the_spread_of_the_released_points_is_reproduced(shared_data, dataset, stride):
+    """The released points: standard deviation .17 to .18 of the duration around the apex, always inside.
+
+    On the real labels, rows with an apex of their own; the spread of .18 less what the truncation takes off is .17.
+    """
+    truth = pd.read_csv(shared_data / "predictions/gt_megc2020.csv")
+    truth = truth[(truth["dataset"] == dataset) & truth["apex"].between(truth["onset"], truth["offset"])]
+    table = expressions(np.rint((truth[["onset", "apex", "offset"]] - 1) / stride).astype(int).to_numpy())
+    length = (table["offset"] - table["onset"] + 1).to_numpy()
+    drawn = [draw_points(table, PointParameters(), seed)["frame"].to_numpy() for seed in range(10)]
+    deviation = np.std([(frames - table["apex"].to_numpy()) / length for frames in drawn])
+    assert 0.165 <= deviation < 0.185
+    assert all((frames >= table["onset"]).all() and (frames <= table["offset"]).all() for frames in drawn)
 
 
 def test_uniform_points_cover_the_instance_evenly():
@@ -81,6 +107,44 @@ def test_no_instance_gives_an_empty_table():
     assert list(points.columns) == list(POINT_COLUMNS)
 
 
+def test_given_points_are_the_annotators_clicks():
+    table = expressions([(10, 12, 20), (30, 33, 40)]).assign(point=[20, 30])
+    points = draw_points(table, PointParameters("given"), seed=0)
+    assert points["frame"].tolist() == [20, 30]
+    assert points["frame"].dtype == np.int64
+    assert list(points.columns) == list(POINT_COLUMNS)
+
+
+def test_instances_without_a_click_are_named():
+    """The second has none, the third one outside; without the column no instance has one."""
+    table = expressions([(10, 12, 20), (30, 33, 40), (50, 55, 60)])
+    with pytest.raises(
+        InputError,
+        match=r"2 of 3 instances.*row 1 \(s1_a, macro 30..40: none\); row 2 \(.*50..60: 61\); fill the column",
+    ):
+        draw_points(table.assign(point=[20, np.nan, 61]), PointParameters("given"), seed=0)
+    with pytest.raises(InputError, match="3 of 3 instances have no click"):
+        draw_points(table, PointParameters("given"), seed=0)
+    with pytest.raises(InputError, match="and 5 more; fill"):
+        draw_points(pd.concat([table] * 5), PointParameters("given"), seed=0)
+
+
+def test_training_cannot_see_onset_and_offset():
+    """Structure: a point has no interval, a training video holds nothing else of the labels, and neither module knows more."""
+    interval = {"onset", "offset", "apex", "native_onset", "native_apex", "native_offset"}
+    assert not interval & set(POINT_COLUMNS)
+    assert {field.name for field in fields(TrainingVideo)} == {
+        "video_id", "subject", "snippets", "valid", "point_frames", "point_classes",
+    }  # fmt: skip
+    assert set(signature(train_fold).parameters) & {"points_path", "videos_path", "expressions_path", "labels_path"} == {
+        "points_path", "videos_path",
+    }  # fmt: skip
+    assert not interval & set(VIDEO_COLUMNS)
+    assert "expressions" not in (ROOT / "rules/train.smk").read_text()
+    reached = provenance.modules_used("pfes.training")
+    assert not {name for name in reached if name.startswith(("pfes.datasets", "pfes.points", "pfes.annotations"))}
+
+
 def test_wrong_parameters_are_named():
     with pytest.raises(InputError, match="mode 'click'"):
         PointParameters("click")
@@ -95,3 +159,16 @@ def test_write_points_records_seed_and_parameters(tmp_path):
     made = store.describe(tmp_path / "p.parquet")["provenance"]
     assert made["parameters"] == {"mode": "apex", "spread": 0.18, "seed": 7}
     assert [source.rsplit("/", 1)[-1] for source in made["sources"]] == ["e.parquet"]
+
+
+def test_clicks_of_a_sheet_become_points(tmp_path):
+    """At 60 fps every second frame is taken: clicks on native frames 12 and 45 are the sampled frames 6 and 22 (tie to even)."""
+    for name in ("a", "b"):
+        encode(tmp_path / f"{name}.mp4", (np.full((16, 16, 3), 90, np.uint8) for _ in range(60)), 60)
+    (tmp_path / "videos.csv").write_text("subject,video,path\nanna,a,a.mp4\nben,b,b.mp4\n")
+    rows = "subject,video,onset,offset,class,point\nanna,a,10,30,macro,12\nben,b,40,50,micro,45\n"
+    (tmp_path / "expressions.csv").write_text(rows)
+    settings = {name: str(tmp_path / f"{name}.csv") for name in ("videos", "expressions")}
+    datasets.write_dataset(datasets.load("generic", settings), tmp_path, SamplingParameters(), settings)
+    write_points(tmp_path / "expressions.parquet", tmp_path / "points.parquet", PointParameters("given"), seed=0)
+    assert store.read_table(tmp_path / "points.parquet", "points")["frame"].tolist() == [6, 22]

@@ -77,10 +77,10 @@ def project(tmp_path):
     return tmp_path, paths
 
 
-def train_project(folder, paths, held_out="s3", params=QUICK):
+def train_project(folder, paths, held_out="s3", params=QUICK, **subjects):
     train_fold(
         paths, folder / "points.parquet", folder / "videos.parquet", held_out, folder / "model.pt", folder / "log.parquet",
-        MODEL, params, 1, "journal", {"proposals": {"thresholds": [0.2, 0.8]}},
+        MODEL, params, 1, "journal", {"proposals": {"thresholds": [0.2, 0.8]}}, **subjects,
     )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path):
     model, _ = train([synthetic_video(0)], replace(MODEL, padding=(0, 0, 1, 1)), QUICK, 0)
     meta = {
         "model": vars(model.params),
-        "held_out": "s9",
+        "held_out": ["s9"],
         "train_subjects": ["s1"],
         "spotting": {"a": {"b": [1, 2.5, None]}},
     }
@@ -270,7 +270,7 @@ def test_a_fold_opens_no_file_of_its_held_out_subject(project, monkeypatch):
     train_project(folder, paths)
     assert {path.rsplit("/", 1)[1] for path in opened} == {"s1_a.h5", "s1_b.h5", "s2_a.h5", "s2_b.h5"}
     _, meta = load_model(folder / "model.pt", for_subject="s3")
-    assert meta["held_out"] == "s3"
+    assert meta["held_out"] == ["s3"]
     assert meta["train_subjects"] == ["s1", "s2"]
     assert meta["train_videos"] == ["s1_a", "s1_b", "s2_a", "s2_b"]
     assert meta["spotting"] == {"proposals": {"thresholds": [0.2, 0.8]}}
@@ -279,6 +279,28 @@ def test_a_fold_opens_no_file_of_its_held_out_subject(project, monkeypatch):
     assert len(store.read_table(folder / "log.parquet", "log")) == QUICK.epochs
     with pytest.raises(InputError, match="trained on subject 's1'"):
         load_model(folder / "model.pt", for_subject="s1")
+
+
+def test_a_fold_may_hold_out_several_subjects(project):
+    folder, paths = project
+    train_project(folder, paths, held_out=["s3", "s1"])
+    _, meta = load_model(folder / "model.pt", for_subject=["s1", "s3"])
+    assert (meta["held_out"], meta["train_subjects"]) == (["s1", "s3"], ["s2"])
+    with pytest.raises(InputError, match="trained on subject 's2'.*made for subject 's1', 's3'"):
+        load_model(folder / "model.pt", for_subject=["s1", "s2"])
+    extract_features(folder / "model.pt", paths, folder / "features.h5")
+    own = {video_id: path for video_id, path in paths.items() if not video_id.startswith("s2")}
+    score_fold(folder / "model.pt", folder / "features.h5", own, folder / "scores.h5")
+    assert {name.split("/")[1] for name in store.read(folder / "scores.h5", "scores")} == set(own)
+
+
+def test_validation_subjects_are_not_trained_on(project):
+    folder, paths = project
+    for video_id in ("s2_a", "s2_b"):
+        paths[video_id].unlink()
+    train_project(folder, paths, validation=["s2"])
+    _, meta = load_model(folder / "model.pt", for_subject="s2")
+    assert (meta["held_out"], meta["validation_subjects"], meta["train_subjects"]) == (["s3"], ["s2"], ["s1"])
 
 
 def test_what_the_held_out_subject_did_changes_no_weight(project):
@@ -328,7 +350,7 @@ def test_features_and_scores_are_what_the_model_predicts(project):
     train_project(folder, paths)
     extract_features(folder / "model.pt", paths, folder / "features.h5")
     held = store.attributes(folder / "features.h5", "features")
-    assert held["held_out"] == "s3"
+    assert json.loads(held["held_out"]) == ["s3"]
     assert json.loads(held["train_subjects"]) == ["s1", "s2"]
     own = {video_id: path for video_id, path in paths.items() if video_id.startswith("s3")}
     score_fold(folder / "model.pt", folder / "features.h5", own, folder / "scores.h5")

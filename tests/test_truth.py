@@ -68,6 +68,10 @@ def test_roi_flow_has_the_right_size(videos):
 
 
 def test_motion_is_larger_inside_expressions_than_outside(videos):
-    inside = np.concatenate([np.linalg.norm(snippets[truth["intensity"] > 0.8, 8], axis=-1).max(-1) for _, truth, snippets, _ in videos])
-    outside = np.concatenate([np.linalg.norm(snippets[truth["intensity"] == 0, 8], axis=-1).max(-1) for _, truth, snippets, _ in videos])
+    inside = np.concatenate(
+        [np.linalg.norm(snippets[truth["intensity"] > 0.8, 8], axis=-1).max(-1) for _, truth, snippets, _ in videos]
+    )
+    outside = np.concatenate(
+        [np.linalg.norm(snippets[truth["intensity"] == 0, 8], axis=-1).max(-1) for _, truth, snippets, _ in videos]
+    )
     assert np.median(inside) > 2 * np.median(outside)

@@ -67,11 +67,29 @@ def test_a_models_fold_never_saw_its_subject(run):
     videos = store.read_table(run / "dataset/videos.parquet", "videos")
     for path in run.glob("train/journal/*/seed0/model.pt"):
         _, meta = load_model(path)
-        assert meta["held_out"] == path.parts[-3]
-        assert meta["held_out"] not in meta["train_subjects"]
-        held_out = set(videos.loc[videos["subject"] == meta["held_out"], "video_id"])
+        assert meta["held_out"] == [path.parts[-3]]
+        assert not set(meta["held_out"]) & set(meta["train_subjects"])
+        held_out = set(videos.loc[videos["subject"].isin(meta["held_out"]), "video_id"])
         assert held_out
         assert not any(video_id in source for video_id in held_out for source in meta["provenance"]["sources"])
+
+
+def test_a_fold_may_hold_out_several_subjects(run, tmp_path):
+    """Lists of subjects from the config; the stages up to snippets are those of the other run."""
+    smoke = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
+    folds = {"scheme": "lists", "lists": {"first": ["s01", "s02"], "second": ["s03"]}}
+    (tmp_path / "lists.yaml").write_text(yaml.safe_dump({**smoke, "folds": folds}))
+    results = shutil.ignore_patterns(".snakemake", "train", "features", "spot", "evaluate", "summary.json", "*.html")
+    shutil.copytree(run.parents[1], tmp_path / "copy", ignore=results)
+    options = ["--rerun-triggers", "mtime", "--until", "spot", "--nolock"]
+    done = snakemake(tmp_path / "copy", *options, configfile=tmp_path / "lists.yaml")
+    assert done.returncode == 0, done.stderr
+    models = sorted((tmp_path / "copy/results/smoke").glob("train/journal/*/seed0/model.pt"))
+    assert [path.parts[-3] for path in models] == ["first", "second"]
+    _, meta = load_model(models[0])
+    assert (meta["held_out"], meta["train_subjects"]) == (["s01", "s02"], ["s03"])
+    found = store.read_table(tmp_path / "copy/results/smoke/spot/journal/first/seed0/proposals.parquet", "proposals")
+    assert set(found["subject"]) <= {"s01", "s02"}
 
 
 def test_points_are_all_that_training_can_open_of_the_labels(run):
@@ -166,6 +184,10 @@ def test_a_bad_video_loses_nothing_else_and_the_run_says_so(own_recordings):
         (lambda config, folder: config["dataset"].update(videos="config/none.csv"), "config/none.csv: no such sheet"),
         (lambda config, folder: config.update(experiments=["nothing"]), "nothing.yaml does not exist"),
         (lambda config, folder: config["dataset"].update(videos="one.csv", expressions="none.csv"), "one subject only"),
+        (
+            lambda config, folder: config.update(folds={"scheme": "lists"}),
+            "in no list; expected every subject in exactly one",
+        ),
     ],
 )
 def test_what_is_wrong_before_any_work_is_one_message(own_recordings, change, message):
@@ -176,8 +198,9 @@ def test_what_is_wrong_before_any_work_is_one_message(own_recordings, change, me
     (own_recordings / "bad.yaml").write_text(yaml.safe_dump(config))
     done = snakemake(own_recordings, "--dry-run", configfile=own_recordings / "bad.yaml")
     assert done.returncode != 0
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    said = done.stderr + done.stdout  # a dry run says everything on stdout
+    assert message in said
+    assert "Traceback" not in said
 
 
 def test_torch_loads_models_without_running_code(run):

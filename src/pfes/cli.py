@@ -36,9 +36,10 @@ def spot(
     fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
 ) -> None:
     """Spot expressions in one video of your own."""
+    from pfes.logs import to_file
     from pfes.spotting import spot as spot_video
 
-    with console.status("spotting"):
+    with to_file(out / "spot.log", logging.INFO):
         found = spot_video(video, model, out, experiment=experiment, fps=fps)
     table = Table(
         "class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}"
@@ -78,6 +79,106 @@ def summary(
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
 
 
+@app.command()
+def check(
+    config: Annotated[Path, typer.Argument(help="Your configuration file.")],
+    estimate: Annotated[bool, typer.Option(help="Estimate hours and disk, which takes some seconds.")] = True,
+) -> None:
+    """Say what a run would find, before any work; ends with status 1 if something would be wrong."""
+    from pfes import check as checks
+
+    with console.status("reading labels, listing frames"):
+        findings = checks.check(config, costs=estimate)
+    console.print(checks.render(findings))
+    if findings.problems:
+        raise typer.Exit(1)
+    console.print("nothing wrong was found")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
+    dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")],
+    root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")],
+) -> None:
+    """Write a commented configuration for a dataset."""
+    from pfes.starter import write_starter
+
+    written = write_starter(folder, dataset, root)
+    for path in written:
+        console.print(str(path), soft_wrap=True)
+    if len(written) > 1:
+        console.print("say in the sheets whose recordings these are, and label them: README.md, Your own dataset")
+    console.print(f"next: pfes check {written[0]}", soft_wrap=True)
+
+
+@app.command("export")
+def export_command(
+    videos: Annotated[Path, typer.Option(help="videos.parquet of a run, or a videos sheet.")],
+    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    out: Annotated[Path, typer.Option(help="File to write; for elan a folder, which gets one .eaf per video.")],
+    expressions: Annotated[Path | None, typer.Option(help="expressions.parquet of a run, or a sheet.")] = None,
+    proposals: Annotated[list[Path] | None, typer.Option(help="proposals.parquet of a run; once per fold.")] = None,
+    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
+) -> None:
+    """Write labels or proposals for another tool: MEGC list, ELAN or CSV."""
+    from pfes import annotations
+
+    table = annotations.read_videos(videos)
+    given = {"expressions": [expressions] if expressions else [], "proposals": proposals or []}
+    labels = {
+        kind: annotations.read_labels(paths, kind, table, first_frame=first_frame)
+        for kind, paths in given.items()
+        if paths
+    }
+    if not labels:
+        raise InputError("nothing to export; give --expressions or --proposals")
+    files = annotations.export_labels(labels, table, format, out, first_frame=first_frame)
+    counts = ", ".join(f"{len(found)} {kind}" for kind, found in labels.items())
+    console.print(f"{counts} of {len(table)} videos in {len(files)} files: {out}", soft_wrap=True)
+
+
+@app.command("import")
+def import_command(
+    files: Annotated[list[Path], typer.Argument(help="Files of the other tool.")],
+    videos: Annotated[Path, typer.Option(help="The videos sheet, or videos.parquet of a run.")],
+    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
+    labels: Annotated[str, typer.Option(help="Which tiers of ELAN files: expressions or proposals.")] = "expressions",
+    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Replace the sheet if it is there.")] = False,
+) -> None:
+    """Read labels of another tool and write them as the expressions sheet of a dataset."""
+    from pfes import annotations
+
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} is there already; choose another name, or replace it with --overwrite")
+    table = annotations.read_videos(videos)
+    found = annotations.import_labels(files, format, table, name=labels, first_frame=first_frame)
+    annotations.write_sheet(found, out, first_frame=first_frame)
+    console.print(f"{len(found)} labels of {found['video_id'].nunique()} videos: {out}", soft_wrap=True)
+
+
+@app.command()
+def labels(
+    dataset: Annotated[str, typer.Option(help="casme2, samm_lv or casme3.")],
+    labels: Annotated[Path, typer.Option(help="Label file of the release, an Excel file.")],
+    out: Annotated[Path, typer.Option(help="Folder for videos, expressions, repairs and refusals (Parquet).")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the recordings; without it frames are not counted.")
+    ] = None,
+    repair: Annotated[str, typer.Option(help="casme2: official or apex-symmetric.")] = "official",
+) -> None:
+    """Read the labels of an official release and print what is in them, with every repair and refusal."""
+    from pfes.datasets.counts import write_labels
+
+    table = Table("what", "number", "which", title=str(labels))
+    for what, number, which in write_labels(dataset, labels, out, root=root, repair=repair):
+        table.add_row(what, str(number), which)
+    console.print(table)
+    console.print(f"{out}: videos, expressions, repairs, refusals (.parquet)", soft_wrap=True)
+
+
 @bench.command("flow")
 def bench_flow(
     sizes: Annotated[list[int], typer.Option(help="Sides of the crop, px.")] = [128, 256],  # noqa: B006
@@ -97,7 +198,6 @@ def main() -> None:
         format="%(message)s",
         handlers=[RichHandler(console=Console(stderr=True), show_path=False)],
     )
-    logging.getLogger("pfes.spotting").setLevel(logging.INFO)
     try:
         app()
     except InputError as error:

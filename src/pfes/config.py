@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -58,14 +59,14 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
     types = get_type_hints(kind)
     made = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            made[key] = build(types[key], value)
-        else:
-            made[key] = _tuples(value)
+        nested = isinstance(value, Mapping) and is_dataclass(types[key])
+        made[key] = build(types[key], value) if nested else _tuples(value)
     return kind(**made)
 
 
 def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 

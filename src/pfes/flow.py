@@ -68,7 +68,7 @@ def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: 
     with store.refusing(out, "flow", origin):
         faces = store.read(faces_path, "faces")
         facts = store.attributes(faces_path, "faces")
-        frames = (frame for _, frame in decode.read_sampled(recording, facts["step"]))
+        frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
         blocks = window_flow(frames, faces["landmarks"], params, native=faces["native_frame"])
         with store.create(
             out, "flow", origin, rois=" ".join(roi.name for roi in ROIS), fps=facts["fps"], size=params.size

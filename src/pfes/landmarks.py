@@ -74,11 +74,11 @@ def write_faces(
     origin = provenance.record("faces", parameters)
     with store.refusing(out, "faces", origin):
         origin = provenance.record("faces", parameters, [decode.check_recording(recording)])
-        native_fps = decode.frame_rate(recording, fps)
-        step = sampling.step(native_fps)
-        found = find_faces(decode.read_sampled(recording, step), params)
+        clock = decode.recording_clock(recording, fps)
+        found = find_faces(decode.read_sampled(recording, clock, sampling), params)
         check_usable(recording, found["native_frame"], found["found"])
-        store.write(out, "faces", found, origin, fps=native_fps / step, native_fps=native_fps, step=step)
+        rates = {"fps": clock.sampled_fps(sampling), "native_fps": clock.fps, "variable": clock.times is not None}
+        store.write(out, "faces", found, origin, **rates)
 
 
 def check_usable(recording: str, native: NDArray[np.int64], found: NDArray[np.bool_]) -> None:

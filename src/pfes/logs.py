@@ -11,20 +11,40 @@ from pfes.errors import InputError
 
 
 @contextmanager
-def stage(log_path: Path | str) -> Iterator[None]:
+def to_file(log_path: Path | str, level: int = logging.WARNING) -> Iterator[None]:
     """Send stdout, stderr and logging of the block to ``log_path``, native libraries included.
 
-    Warnings of pfes also reach the terminal. An InputError ends the process with status 1 and its message alone.
+    Messages of pfes from ``level`` on also reach the terminal.
     """
-    terminal = os.fdopen(os.dup(2), "w")
-    with Path(log_path).open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
-        console = logging.StreamHandler(terminal)
-        console.setLevel(logging.WARNING)
+    Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+    saved = [os.dup(1), os.dup(2)]
+    logger = logging.getLogger("pfes")
+    with Path(log_path).open("w") as file, os.fdopen(os.dup(2), "w") as terminal:
+        everything, console = logging.StreamHandler(file), logging.StreamHandler(terminal)
+        everything.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
         console.setFormatter(logging.Formatter("pfes: %(message)s"))
-        logging.getLogger("pfes").addHandler(console)
+        console.setLevel(level)
+        logger.setLevel(logging.INFO)
+        for stream, target in ((sys.stdout, 1), (sys.stderr, 2)):
+            stream.flush()
+            os.dup2(file.fileno(), target)
+        logger.addHandler(everything)
+        logger.addHandler(console)
+        try:
+            yield
+        finally:
+            for stream, target, origin in ((sys.stdout, 1, saved[0]), (sys.stderr, 2, saved[1])):
+                stream.flush()
+                os.dup2(origin, target)
+                os.close(origin)
+            logger.removeHandler(everything)
+            logger.removeHandler(console)
+
+
+@contextmanager
+def stage(log_path: Path | str) -> Iterator[None]:
+    """Run a stage with its log file; an InputError ends the process with status 1 and its message alone."""
+    with to_file(log_path):
         try:
             yield
         except InputError as error:

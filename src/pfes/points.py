@@ -4,8 +4,9 @@ Conventions
 -----------
 Frames are sampled frames, 0-based; an instance is inclusive ``[onset, offset]``, its length d = offset - onset + 1.
 Modes: ``gaussian`` N(apex, (spread d)^2) truncated to the instance, ``apex`` the apex itself, ``uniform`` any frame
-of the instance, ``middle`` its midpoint. The released points of P-FES (arXiv 2511.16952) have a standard deviation of
-.17 to .18 d around the apex.
+of the instance, ``middle`` its midpoint, ``given`` an annotator's own click (column ``point`` of the expressions). The
+released points of P-FES (arXiv 2511.16952) have a standard deviation of .17 to .18 d around the apex; ``gaussian`` with
+the default spread gives .17 d on the labels of CAS(ME)^2 and SAMM-LV, the truncation taking off the rest.
 
 A point depends on (seed, video_id, instance) and its own instance alone: adding a video changes no other point.
 
@@ -15,20 +16,23 @@ An instance without apex takes its midpoint as apex; an apex outside its instanc
 """
 
 import hashlib
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from pfes import provenance, store
 from pfes.errors import InputError
 from pfes.records import POINT_COLUMNS
 
-PointMode = Literal["gaussian", "apex", "uniform", "middle"]
-MODES: tuple[PointMode, ...] = ("gaussian", "apex", "uniform", "middle")
+PointMode = Literal["gaussian", "apex", "uniform", "middle", "given"]
+MODES: tuple[PointMode, ...] = ("gaussian", "apex", "uniform", "middle", "given")
+SHOWN = 10  # instances without a click that a message names
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,21 @@ def draw_points(expressions: pd.DataFrame, params: PointParameters, seed: int) -
 
     Parameters
     ----------
-    expressions : table with records.EXPRESSION_COLUMNS.
+    expressions : table with records.EXPRESSION_COLUMNS, and ``point`` (sampled frame) for the mode ``given``.
     seed : any integer; with the video_id and the instance it fixes each point.
 
     Returns
     -------
     table with records.POINT_COLUMNS, in the order of ``expressions``; ``frame`` int64, inside [onset, offset].
+
+    Raises
+    ------
+    InputError
+        Mode ``given``, and an instance has no click, or one outside of it; all of them are named.
     """
     points = expressions.loc[:, ["subject", "video_id", "instance", "class"]].reset_index(drop=True)
+    if params.mode == "given":
+        return points.assign(frame=_clicks(expressions))[list(POINT_COLUMNS)]
     labels = zip(expressions["onset"], expressions["apex"], expressions["offset"], strict=True)
     names = zip(points["video_id"], points["instance"], strict=True)
     points["frame"] = np.array(
@@ -81,6 +92,25 @@ def draw_points(expressions: pd.DataFrame, params: PointParameters, seed: int) -
         np.int64,
     )
     return points[list(POINT_COLUMNS)]
+
+
+def _clicks(expressions: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the column ``point`` as frames [I]."""
+    clicks = pd.to_numeric(expressions.get("point", pd.Series(np.nan, expressions.index)))
+    outside = ~clicks.between(expressions["onset"], expressions["offset"])
+    if outside.any():
+        named = [_named(row) for row in expressions[outside].assign(point=clicks).head(SHOWN).to_dict("records")]
+        more = f" and {outside.sum() - SHOWN} more" if outside.sum() > SHOWN else ""
+        raise InputError(
+            f"points: mode given, but {outside.sum()} of {len(expressions)} instances have no click inside: "
+            f"{'; '.join(named)}{more}; fill the column point of the expressions sheet, or choose another mode"
+        )
+    return clicks.to_numpy(np.int64)
+
+
+def _named(row: Mapping[Hashable, Any]) -> str:
+    click = "none" if pd.isna(row["point"]) else f"{row['point']:g}"
+    return f"row {row['row']} ({row['video_id']}, {row['class']} {row['onset']}..{row['offset']}: {click})"
 
 
 def _draw(onset: int, apex: float, offset: int, params: PointParameters, generator: np.random.Generator) -> int:

@@ -1,4 +1,4 @@
-"""The records that all stages share: videos, expressions and folds.
+"""The records that all stages share: videos and expressions.
 
 Conventions
 -----------
@@ -15,7 +15,6 @@ proposals    PROPOSAL_COLUMNS, one row per predicted interval
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 CLASSES = ("macro", "micro")
@@ -57,20 +56,6 @@ class Video:
     def video_id(self) -> str:
         """Name of the recording within a run, safe as a file name."""
         return file_name(f"{self.subject}_{self.video}")
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One leave-one-subject-out fold: train on ``train`` subjects, test on ``held_out``."""
-
-    held_out: str
-    train: tuple[str, ...]
-
-
-def leave_one_subject_out(subjects: Iterable[str]) -> list[Fold]:
-    """Return one fold per distinct subject, in sorted order."""
-    names = sorted(set(subjects))
-    return [Fold(name, tuple(other for other in names if other != name)) for name in names]
 
 
 def file_name(text: str) -> str:

@@ -151,7 +151,7 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
     ):
         with store.atomic(out / name) as temporary:
             temporary.write_bytes(content)
-    frames = (frame for _, frame in decode.read_sampled(recording, store.attributes(out / "faces.h5", "faces")["step"]))
+    frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
     boxes = overlay.face_boxes(faces["landmarks"], size)
     overlay.write_overlay(
         frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals

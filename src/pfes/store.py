@@ -118,12 +118,11 @@ class Writer:
 @contextmanager
 def create(path: Path | str, kind: str, provenance: Mapping[str, Any], **attributes: Any) -> Iterator[Writer]:
     """Open an HDF5 file of ``kind`` for streaming; it appears under its name only when the block ends without error."""
-    with atomic(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(pfes_kind=kind, pfes_format=VERSION, provenance=json.dumps(provenance, default=str))
-            writer = Writer(file, kind)
-            writer.set_attributes(**attributes)
-            yield writer
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(pfes_kind=kind, pfes_format=VERSION, provenance=json.dumps(provenance, default=str))
+        writer = Writer(file, kind)
+        writer.set_attributes(**attributes)
+        yield writer
 
 
 def write(

@@ -9,12 +9,13 @@ and seed give the same weights on the same machine, whatever the number of cores
 Files
 -----
 model.pt     torch.save of {kind, format, state, meta}; tensors and plain types only, read with weights_only=True.
-             meta: model, training, spotting (parameters), experiment, seed, held_out, train_subjects, train_videos,
-             provenance.
+             meta: model, training, spotting (parameters), experiment, seed, held_out, validation_subjects,
+             train_subjects, train_videos, provenance. Subjects and videos are lists.
 log.parquet  kind ``log``, one row per epoch: mean of each weighted loss term over videos, theta, learning_rate, seconds.
-features.h5, scores.h5  see pfes.store; attribute ``model`` is the SHA-256 of the model.pt they come from.
+features.h5, scores.h5  see pfes.store; attribute ``model`` is the SHA-256 of the model.pt they come from, ``held_out``
+             a JSON list of subjects.
 
-A fold's model never sees its held-out subject: ``train_fold`` opens no file of that subject, and ``load_model`` and
+A fold's model never sees its held-out subjects: ``train_fold`` opens no file of theirs, and ``load_model`` and
 ``score_fold`` refuse a model for a subject or a video that it was trained on.
 
 Differences
@@ -30,7 +31,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,6 +55,8 @@ LOG = logging.getLogger(__name__)
 FORMAT = 1
 MIRRORED = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)  # ROI of the mirrored face that takes each place; see pfes.snippets
 CHUNK = 256  # frames per inference batch; bounds memory
+
+Subjects = str | Iterable[str] | None
 
 
 @dataclass(frozen=True)
@@ -305,12 +308,12 @@ def save_model(path: Path | str, model: SpottingModel, meta: Mapping[str, Any]) 
         temporary.write_bytes(buffer.getvalue())
 
 
-def load_model(path: Path | str, *, for_subject: str | None = None) -> tuple[SpottingModel, dict[str, Any]]:
+def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[SpottingModel, dict[str, Any]]:
     """Read a model (eval mode, CPU) and its meta.
 
     Parameters
     ----------
-    for_subject : subject that the model is to be tested on.
+    for_subject : subject, or subjects, that the model is to be tested on.
 
     Raises
     ------
@@ -327,14 +330,21 @@ def load_model(path: Path | str, *, for_subject: str | None = None) -> tuple[Spo
     if held["format"] != FORMAT:
         raise InputError(f"{path}: model of format {held['format']}, expected {FORMAT}; rerun rule train")
     meta = held["meta"]
-    if for_subject is not None and for_subject in meta["train_subjects"]:
+    meta["held_out"] = subject_list(meta["held_out"])
+    seen = [subject for subject in subject_list(for_subject) if subject in meta["train_subjects"]]
+    if seen:
         raise InputError(
-            f"{path}: this model was trained on subject {for_subject!r} and cannot be tested on it; "
-            f"it was made for subject {meta['held_out']!r}"
+            f"{path}: this model was trained on subject {seen[0]!r} and cannot be tested on it; "
+            f"it was made for subject {', '.join(map(repr, meta['held_out'])) or 'none in particular'}"
         )
     model = SpottingModel(ModelParameters(**{key: _tuples(value) for key, value in meta["model"].items()}))
     model.load_state_dict(held["state"])
     return model.eval(), meta
+
+
+def subject_list(subjects: Subjects) -> list[str]:
+    """Return one subject, several, or none as a list."""
+    return [subjects] if isinstance(subjects, str) else sorted(subjects or ())
 
 
 # ------------------------------------------------------------------------------------------------ one fold, files in and out
@@ -344,7 +354,7 @@ def train_fold(
     snippet_paths: Mapping[str, Path | str],
     points_path: Path | str,
     videos_path: Path | str,
-    held_out: str | None,
+    held_out: Subjects,
     out_model: Path | str,
     out_log: Path | str,
     model_params: ModelParameters,
@@ -353,15 +363,18 @@ def train_fold(
     experiment: str,
     spotting: Mapping[str, Any],
     progress: Callable[[dict[str, float]], None] | None = None,
+    validation: Subjects = None,
 ) -> None:
     """Train the model of one fold and write it with its log.
 
     Parameters
     ----------
-    snippet_paths : video_id -> snippets file. Files of the held-out subject are not opened; refused videos are skipped.
-    held_out : subject that is left out; None trains on all subjects (a model for new recordings).
+    snippet_paths : video_id -> snippets file. Files of subjects not trained on are not opened; refused videos are skipped.
+    held_out : subject or subjects left out for the test; None trains on all (a model for new recordings).
     spotting : parameters of the other stages that belong to the model, nested plain types.
+    validation : subjects left out too, for choices that must not see those held out.
     """
+    left_out = {"held_out": subject_list(held_out), "validation_subjects": subject_list(validation)}
     listed = store.read_table(videos_path, "videos")
     subjects: dict[str, str] = dict(listed[["video_id", "subject"]].astype(str).to_numpy().tolist())
     unknown = sorted(set(snippet_paths) - set(subjects))
@@ -371,11 +384,11 @@ def train_fold(
     usable = {
         video_id: path
         for video_id, path in sorted(snippet_paths.items())
-        if subjects[video_id] != held_out and store.refusal(path, "snippets") is None
+        if subjects[video_id] not in sum(left_out.values(), []) and store.refusal(path, "snippets") is None
     }
     videos = [load_video(video_id, subjects[video_id], path, points) for video_id, path in usable.items()]
     train_subjects = sorted({video.subject for video in videos})
-    assert held_out not in train_subjects, f"subject {held_out} is held out and must not be trained on"
+    assert not set(train_subjects) & set(sum(left_out.values(), [])), f"trained on a subject of {left_out}"
     model, log = train(videos, model_params, params, seed, progress)
     settings: dict[str, Any] = {
         "model": asdict(model_params),
@@ -383,8 +396,8 @@ def train_fold(
         "seed": seed,
         "experiment": experiment,
     }
-    made = provenance.record("train", {**settings, "held_out": held_out}, [points_path, videos_path, *usable.values()])
-    fold = {"held_out": held_out, "train_subjects": train_subjects, "train_videos": list(usable)}
+    made = provenance.record("train", {**settings, **left_out}, [points_path, videos_path, *usable.values()])
+    fold = {**left_out, "train_subjects": train_subjects, "train_videos": list(usable)}
     save_model(out_model, model, {**settings, **fold, "spotting": dict(spotting), "provenance": made})
     store.write_table(out_log, "log", log, made)
 
@@ -418,7 +431,7 @@ def extract_features(model_path: Path | str, snippet_paths: Mapping[str, Path | 
     model.to(_device(meta["training"]["device"]))
     made = provenance.record("features", {}, [model_path, *snippet_paths.values()])
     attributes = {"model": provenance.file_digest(model_path), "train_subjects": json.dumps(meta["train_subjects"])}
-    with store.create(out_path, "features", made, held_out=meta["held_out"] or "", **attributes) as writer:
+    with store.create(out_path, "features", made, held_out=json.dumps(meta["held_out"]), **attributes) as writer:
         for video_id, path in sorted(snippet_paths.items()):
             if store.refusal(path, "snippets") is None:
                 snippets, _ = _read_snippets(path)
@@ -429,7 +442,7 @@ def extract_features(model_path: Path | str, snippet_paths: Mapping[str, Path | 
 def score_fold(
     model_path: Path | str, features_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str
 ) -> None:
-    """Apply the heads of a fold's model to the features of its held-out subject's videos and write the scores.
+    """Apply the heads of a fold's model to the features of its held-out subjects' videos and write the scores.
 
     Parameters
     ----------
@@ -441,7 +454,7 @@ def score_fold(
         The features are another model's, a video is missing there, or the model was trained on one of the videos.
     """
     held = store.attributes(features_path, "features")
-    model, meta = load_model(model_path, for_subject=held["held_out"] or None)
+    model, meta = load_model(model_path, for_subject=json.loads(held["held_out"]))
     if held["model"] != provenance.file_digest(model_path):
         raise InputError(f"{features_path}: features of another model than {model_path}; rerun rule features")
     seen = sorted(set(snippet_paths) & set(meta["train_videos"]))

@@ -20,4 +20,5 @@ with stage(snakemake.log[0]):
         seed=int(snakemake.wildcards.seed),
         experiment=snakemake.wildcards.experiment,
         spotting=p.spotting,
+        validation=p.validation,
     )

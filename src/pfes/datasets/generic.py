@@ -1,25 +1,34 @@
-"""Anybody's recordings: two sheets, CSV or Parquet, one row per record.
+"""Anybody's recordings: two sheets, CSV or Parquet, one row per record; or just a folder of videos.
 
 videos       subject, video, path; optional dataset, fps (native frames per second; empty: what the file says).
              ``path`` is a video file or a folder of numbered images, relative to the sheet's folder or absolute.
-expressions  subject, video, onset, offset, class (macro or micro); optional dataset, apex (empty: the midpoint).
-             Native frames, inclusive; ``first_frame`` of the config is the number of the first frame, 0 or 1.
+             A folder instead of a sheet: every video file in it, each its own subject, both named by the file.
+expressions  subject, video, onset, offset, class (macro or micro); optional dataset, apex (empty: the midpoint), point
+             (an annotator's click, for points.mode given). Native frames, inclusive; ``first_frame`` of the config is
+             the number of the first frame, 0 or 1. None: recordings without labels, such as a challenge's test set.
 
 Row numbers in messages are the sheet's own: the header is row 1.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pfes.datasets.release import LABEL_COLUMNS, REFUSAL_COLUMNS, REPAIR_COLUMNS, Release, empty
+from pfes.datasets.folders import recordings
+from pfes.datasets.labels import odd_lengths, overlaps
+from pfes.datasets.release import LABEL_COLUMNS, REFUSAL_COLUMNS, REPAIR_COLUMNS, Release, empty, table
+from pfes.datasets.sheets import ENGINES, read_csv
 from pfes.errors import InputError
 from pfes.records import CLASSES, Video
 
 VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps")}
-EXPRESSION_SHEET = {"required": ("subject", "video", "onset", "offset", "class"), "optional": ("dataset", "apex")}
+EXPRESSION_SHEET = {
+    "required": ("subject", "video", "onset", "offset", "class"),
+    "optional": ("dataset", "apex", "point"),
+}
 
 
 def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
@@ -30,37 +39,55 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
     InputError
         A sheet is missing or has unknown columns, or rows cannot be used; every such row is named in the one message.
     """
-    video_sheet, sheet = Path(settings["videos"]), Path(settings["expressions"])
-    videos = _videos(video_sheet, read_sheet(video_sheet, VIDEO_SHEET))
-    labels = read_sheet(sheet, EXPRESSION_SHEET)
-    first = int(settings.get("first_frame", 0))
-    expressions, repairs = _expressions(sheet, labels, videos, first)
-    return Release(videos, expressions, repairs, empty(REFUSAL_COLUMNS))
+    video_sheet, first = Path(settings["videos"]), int(settings.get("first_frame", 0))
+    if video_sheet.is_dir():
+        videos = _videos_in(video_sheet)
+    else:
+        videos = _videos(video_sheet, read_sheet(video_sheet, VIDEO_SHEET))
+    sources = [] if video_sheet.is_dir() else [str(video_sheet)]
+    if not settings.get("expressions"):
+        return Release(
+            videos, empty(LABEL_COLUMNS), empty(REPAIR_COLUMNS), empty(REFUSAL_COLUMNS), tuple(sources), first
+        )
+    sheet = Path(settings["expressions"])
+    expressions, repairs = _expressions(sheet, read_sheet(sheet, EXPRESSION_SHEET), videos, first)
+    return Release(videos, expressions, repairs, empty(REFUSAL_COLUMNS), (*sources, str(sheet)), first)
 
 
 def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
     """Read a CSV or Parquet sheet as text, with exactly the known columns; missing optional ones are added, empty."""
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such sheet; expected a CSV or Parquet file with columns {', '.join(columns['required'])}"
-        )
-    try:
-        table = (
-            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, encoding="utf-8-sig")
-        )
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{path}: cannot be read as {path.suffix[1:] or 'CSV'} ({error}); save it as CSV in UTF-8"
-        ) from error
-    table.columns = [str(column).strip() for column in table.columns]
+    rows = _read(path, columns["required"])
+    rows.columns = [str(column).strip() for column in rows.columns]
     known = columns["required"] + columns["optional"]
-    unknown = [column for column in table.columns if column not in known]
-    missing = [column for column in columns["required"] if column not in table.columns]
+    unknown = [column for column in rows.columns if column not in known]
+    missing = [column for column in columns["required"] if column not in rows.columns]
     if unknown or missing:
         what = [f"unknown column {name!r}" for name in unknown] + [f"missing column {name!r}" for name in missing]
         raise InputError(f"{path}: {', '.join(what)}; expected {', '.join(known)}; rename or remove")
-    texts = table.reindex(columns=list(known)).map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
-    return texts.set_axis(range(2, len(texts) + 2))  # the header is row 1
+    return rows.reindex(columns=list(known)).map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+
+
+def _read(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
+    """Return the cells of a sheet, index the row number; the header is row 1."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such sheet; expected a CSV or Parquet file with columns {', '.join(required)}")
+    if path.suffix != ".parquet":
+        with path.open("rb") as file:
+            if file.read(4) in ENGINES:
+                raise InputError(f"{path}: this is an Excel file; expected CSV or Parquet; save it as CSV in UTF-8")
+        return read_csv(path)
+    try:
+        rows = pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as Parquet ({error}); save it again, or as CSV in UTF-8") from error
+    return rows.set_axis(range(2, len(rows) + 2))
+
+
+def _videos_in(folder: Path) -> tuple[Video, ...]:
+    """Return the videos in a folder; its sub-folders are not looked at."""
+    return tuple(
+        Video("generic", path.stem, path.stem, str(path)) for _, path in recordings(folder, ".*", files_only=True)
+    )
 
 
 def _videos(sheet: Path, rows: pd.DataFrame) -> tuple[Video, ...]:
@@ -93,9 +120,10 @@ def _expressions(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     by_name = {(video.subject, video.video): video for video in videos}
     subjects = {video.subject for video in videos}
-    problems: list[str] = []
+    problems = _repeated(rows)
     labels: list[tuple[Any, ...]] = []
     repairs: list[tuple[Any, ...]] = []
+    points: list[int | None] = []
     for row, cells in rows.iterrows():
         found = _problem(cells, by_name, subjects, first)
         if found:
@@ -106,23 +134,21 @@ def _expressions(
         apex = int(_number(cells["apex"]) or 0) - first if cells["apex"] else (onset + offset) // 2
         if not cells["apex"]:
             repairs.append((row, video.video_id, "apex", "", apex + first, "empty apex: midpoint"))
-        labels.append(
-            (
-                video.dataset,
-                video.subject,
-                video.video,
-                video.video_id,
-                len(labels),
-                cells["class"],
-                onset,
-                apex,
-                offset,
-                row,
-            )
-        )
+        names = (video.dataset, video.subject, video.video, video.video_id)
+        labels.append((*names, len(labels), cells["class"], onset, apex, offset, row))
+        points.append(int(_number(cells["point"]) or 0) - first if cells["point"] else None)
     _stop(sheet, problems)
-    table = pd.DataFrame(repairs, columns=list(REPAIR_COLUMNS)) if repairs else empty(REPAIR_COLUMNS)
-    return pd.DataFrame(labels, columns=list(LABEL_COLUMNS)), table.astype({"found": str, "value": str})
+    expressions = table(labels, LABEL_COLUMNS)
+    if any(point is not None for point in points):
+        expressions["native_point"] = pd.array(points, dtype="Int64")
+    return expressions, table([*repairs, *overlaps(expressions, first), *odd_lengths(expressions)], REPAIR_COLUMNS)
+
+
+def _repeated(rows: pd.DataFrame) -> list[str]:
+    names = ["subject", "video", "class", "onset", "offset"]
+    again = rows[rows.duplicated(names)]
+    first = {key: group.index[0] for key, group in rows.groupby(names)} if len(again) else {}
+    return [f"row {row}: same as row {first[tuple(cells[name] for name in names)]}" for row, cells in again.iterrows()]
 
 
 def _problem(cells: pd.Series, by_name: Mapping[tuple[str, str], Video], subjects: set[str], first: int) -> str | None:
@@ -132,15 +158,16 @@ def _problem(cells: pd.Series, by_name: Mapping[tuple[str, str], Video], subject
         return f"subject {cells['subject']!r} has no video in the videos sheet"
     if (cells["subject"], cells["video"]) not in by_name:
         return f"video {cells['video']!r} of subject {cells['subject']!r} is not in the videos sheet"
-    for name in ("onset", "apex", "offset"):
+    for name in ("onset", "apex", "offset", "point"):
         value = _number(cells[name])
-        if (cells[name] or name != "apex") and (value is None or value != int(value) or value < first):
+        if (cells[name] or name in ("onset", "offset")) and (value is None or value != int(value) or value < first):
             return f"{name} {cells[name]!r}, expected a frame number from {first} on"
     onset, offset = float(cells["onset"]), float(cells["offset"])
     if onset > offset:
         return f"onset {cells['onset']} > offset {cells['offset']}"
-    if cells["apex"] and not onset <= float(cells["apex"]) <= offset:
-        return f"apex {cells['apex']} lies outside of {cells['onset']}..{cells['offset']}"
+    for name in ("apex", "point"):
+        if cells[name] and not onset <= float(cells[name]) <= offset:
+            return f"{name} {cells[name]} lies outside of {cells['onset']}..{cells['offset']}"
     return None
 
 
@@ -152,6 +179,7 @@ def _stop(sheet: Path, problems: list[str]) -> None:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

@@ -1,6 +1,7 @@
 """What an adapter returns: a dataset as released, with native frames, before any recording is opened."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +12,10 @@ LABEL_COLUMNS = (
 )  # fmt: skip
 REPAIR_COLUMNS = ("row", "video_id", "column", "found", "value", "rule")
 REFUSAL_COLUMNS = ("row", "video_id", "reason")
+BLINK_COLUMNS = (
+    "dataset", "subject", "video", "video_id", "native_onset", "native_apex", "native_offset", "row",
+)  # fmt: skip
+BAD_BLINK = "blink that cannot be used"  # the rule of its repair: blinks are no labels, none is refused
 
 
 @dataclass(frozen=True)
@@ -18,21 +23,52 @@ class Release:
     """Videos and labels of a dataset.
 
     videos
-        every recording, with or without labels.
+        every recording, with or without labels; an empty ``path`` where only the labels were read.
     expressions
         LABEL_COLUMNS; native frames, 0-based, inclusive; ``instance`` numbers all rows from 0; ``row`` counts in the sheet.
     repairs
-        REPAIR_COLUMNS; a cell that was changed, with the rule that changed it.
+        REPAIR_COLUMNS; a cell that was changed, with the rule that changed it. A row that is odd but stays as it is has
+        the value ``kept``, one that a rule leaves out on purpose ``left out``.
     refusals
-        REFUSAL_COLUMNS; a row that was left out, with the reason.
+        REFUSAL_COLUMNS; a row that cannot be used, with the reason.
+    sources
+        the label files that were read.
+    first_frame
+        number that the labels give to the first frame.
+    by_file_number
+        an official release: in a folder of images the labels count in the numbers of the files, which may have gaps and
+        start anywhere, and an offset beyond the last frame is repaired. Otherwise labels count frames.
+    blinks
+        BLINK_COLUMNS, where the release labels them: eye blinks, which are no expressions.
     """
 
     videos: tuple[Video, ...]
     expressions: pd.DataFrame
     repairs: pd.DataFrame
     refusals: pd.DataFrame
+    sources: tuple[str, ...] = ()
+    first_frame: int = 0
+    by_file_number: bool = False
+    blinks: pd.DataFrame | None = None
 
 
 def empty(columns: tuple[str, ...]) -> pd.DataFrame:
     """Return a table without rows."""
     return pd.DataFrame({column: pd.Series(dtype="int64" if column == "row" else "object") for column in columns})
+
+
+def table(rows: list[tuple[object, ...]], columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table of ``rows``; what was found and what was put is text, so that any cell fits."""
+    made = pd.DataFrame(rows, columns=list(columns)) if rows else empty(columns)
+    return made.astype({column: str for column in ("found", "value") if column in columns})
+
+
+def joined(first: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of both tables in the order of the sheet; an empty one does not change the types."""
+    parts = [part for part in (first, more) if len(part)] or [first]
+    return pd.concat(parts, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as dictionaries."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]

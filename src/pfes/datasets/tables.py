@@ -1,0 +1,150 @@
+"""Write a release as tables: count the frames of every recording, find the labels in them, sample.
+
+Differences from a label sheet
+------------------------------
+In a release that numbers its images (``Release.by_file_number``) the native frame of a label is the rank of its number
+among the files present. A number without a file takes the next present one, an offset beyond the last frame the last
+one, and an apex that then lies outside the midpoint; each is a repair. An onset beyond the last frame is refused, and
+so is any label beyond it in other datasets.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pfes import decode, provenance, store
+from pfes.datasets.release import (
+    BAD_BLINK,
+    BLINK_COLUMNS,
+    REFUSAL_COLUMNS,
+    REPAIR_COLUMNS,
+    Release,
+    joined,
+    records,
+    table,
+)
+from pfes.errors import InputError
+from pfes.records import EXPRESSION_COLUMNS, VIDEO_COLUMNS, Video
+
+FRAMES = ("native_onset", "native_apex", "native_offset")
+Rows = list[tuple[Any, ...]]
+
+
+def write_dataset(
+    release: Release, folder: Path | str, sampling: decode.SamplingParameters, settings: Mapping[str, Any]
+) -> None:
+    """Count the frames of every video and write videos, expressions, repairs and refusals (Parquet) to ``folder``.
+
+    A video that cannot be decoded keeps its row with the reason in ``refused``; so do its expressions, which then
+    count as missed. Where only labels were read (a video's ``path`` is empty), frames stay uncounted. Blinks are
+    written where the release has them.
+    """
+    counted = [_video_row(video, sampling) for video in release.videos]
+    videos = pd.DataFrame([row for row, _ in counted], columns=list(VIDEO_COLUMNS))
+    clocks = {row["video_id"]: clock for row, clock in counted}
+    repairs: Rows = []
+    refusals: Rows = []
+    located = _located(release, release.expressions, videos, repairs, refusals)
+    expressions = _sampled(located, videos, clocks, sampling)
+    clicks = [name for name in ("point",) if name in expressions]
+    tables = {"videos": videos, "expressions": expressions[[*EXPRESSION_COLUMNS, *clicks]]}
+    if release.blinks is not None:
+        unusable: Rows = []
+        tables["blinks"] = _located(release, release.blinks, videos, repairs, unusable, "blink: ")[list(BLINK_COLUMNS)]
+        repairs += [(row, video_id, "row", reason, "left out", BAD_BLINK) for row, video_id, reason in unusable]
+    tables["repairs"] = joined(release.repairs, table(repairs, REPAIR_COLUMNS))
+    tables["refusals"] = joined(release.refusals, table(refusals, REFUSAL_COLUMNS))
+    for kind, rows in tables.items():
+        path = Path(folder) / f"{kind}.parquet"
+        store.write_table(path, kind, rows, provenance.record("dataset", settings, release.sources))
+
+
+def _video_row(video: Video, sampling: decode.SamplingParameters) -> tuple[dict[str, Any], decode.Clock]:
+    """Return the row of a video and its clock; of one that cannot be decoded, what is known."""
+    row: dict[str, Any] = {name: getattr(video, name) for name in ("dataset", "subject", "video", "video_id", "path")}
+    clock, n_native, reason = decode.Clock(video.fps or sampling.fps), 0, None
+    if video.path:
+        try:
+            clock, n_native = decode.recording_clock(video.path, video.fps), decode.count_frames(video.path)
+        except InputError as error:
+            reason = str(error)
+    n_frames = len(decode.sampling_map(clock, n_native, sampling)) if n_native else 0
+    row |= {"fps": clock.fps if n_native else video.fps, "n_native": n_native, "n_frames": n_frames}
+    return {**row, "sampled_fps": clock.sampled_fps(sampling), "refused": reason}, clock
+
+
+def _located(
+    release: Release, labels: pd.DataFrame, videos: pd.DataFrame, repairs: Rows, refusals: Rows, prefix: str = ""
+) -> pd.DataFrame:
+    """Return the labels with frames of the recordings; repairs and refusals are added to the lists."""
+    n_native = dict(zip(videos["video_id"], videos["n_native"], strict=True))
+    paths = dict(zip(videos["video_id"], videos["path"], strict=True))
+    numbers: dict[str, NDArray[np.int64]] = {}
+    frames, keep = [], []
+    for label in records(labels):
+        video_id, problem = label["video_id"], ""
+        found = [int(label[name]) for name in FRAMES]
+        fixes: Rows = []
+        if not n_native.get(video_id):
+            pass  # not on disk: the numbers stay as they are
+        elif release.by_file_number:
+            if video_id not in numbers:
+                numbers[video_id] = _numbers(Path(paths[video_id]), n_native[video_id], release.first_frame)
+            found, fixes, problem = _ranked(found, numbers[video_id], release.first_frame)
+        elif found[2] >= n_native[video_id]:
+            last = n_native[video_id] - 1 + release.first_frame
+            problem = f"offset {found[2] + release.first_frame} lies beyond the last frame {last}"
+        frames.append(found)
+        keep.append(not problem)
+        repairs += [(label["row"], video_id, *fix[:3], prefix + fix[3]) for fix in fixes if not problem]
+        refusals += [(label["row"], video_id, f"{prefix}{problem} of {video_id}")] if problem else []
+    located = np.asarray(frames, np.int64).reshape(-1, len(FRAMES))
+    return labels.assign(**dict(zip(FRAMES, located.T, strict=True)))[np.asarray(keep, bool)]
+
+
+def _numbers(path: Path, n_native: int, first: int) -> NDArray[np.int64]:
+    """Return the number that the release gives to each native frame."""
+    return decode.image_numbers(path) if path.is_dir() else np.arange(first, first + n_native)
+
+
+def _ranked(frames: list[int], numbers: NDArray[np.int64], first: int) -> tuple[list[int], Rows, str]:
+    """Return the native frames of onset, apex and offset, repairs (column, found, value, rule) and a problem or ""."""
+    wanted = [frame + first for frame in frames]
+    ranks = [int(rank) for rank in np.searchsorted(numbers, wanted)]
+    last = len(numbers) - 1
+    if ranks[0] > last:
+        return ranks, [], f"onset {wanted[0]} lies beyond the last frame {numbers[-1]}"
+    fixes: Rows = [
+        (name, number, numbers[rank], "no such frame: the next present one")
+        for name, number, rank in zip(("onset", "apex", "offset"), wanted, ranks, strict=True)
+        if rank <= last and numbers[rank] != number
+    ]
+    if ranks[2] > last:
+        ranks[2] = last
+        fixes.append(("offset", wanted[2], numbers[-1], "offset beyond the last frame: the last one"))
+    if ranks[1] > last:
+        ranks[1] = (ranks[0] + ranks[2]) // 2
+        fixes.append(("apex", wanted[1], numbers[ranks[1]], "apex beyond the last frame: midpoint"))
+    return ranks, fixes, ""
+
+
+def _sampled(
+    labels: pd.DataFrame, videos: pd.DataFrame, clocks: Mapping[str, decode.Clock], sampling: decode.SamplingParameters
+) -> pd.DataFrame:
+    """Add sampled frames to labels in native frames."""
+    n_frames = dict(zip(videos["video_id"], videos["n_frames"], strict=True))
+    sampled = {
+        name.removeprefix("native_"): [
+            pd.NA if pd.isna(frame) else int(clocks[video_id].sampled(frame, sampling, n_frames[video_id] or 10**9))
+            for video_id, frame in zip(labels["video_id"], labels[name], strict=True)
+        ]
+        for name in (*FRAMES, "native_point")
+        if name in labels
+    }
+    return labels.assign(
+        **{name: pd.array(frames, "Int64" if name == "point" else "int64") for name, frames in sampled.items()}
+    )
