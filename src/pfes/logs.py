@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,3 +51,6 @@ def stage(log_path: Path | str) -> Iterator[None]:
         except InputError as error:
             logging.getLogger("pfes").error("%s", error)
             sys.exit(1)
+        except Exception:
+            traceback.print_exc()  # into the log; it rises to the terminal too
+            raise
