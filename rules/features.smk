@@ -13,6 +13,6 @@ rule features:
     resources:
         mem_mb=3000,
     params:
-        code=code("pfes.training"),
+        code=code("pfes.features"),
     script:
         "../workflow/scripts/features.py"

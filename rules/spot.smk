@@ -15,7 +15,7 @@ rule scores:
         mem_mb=2000,
     params:
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
-        code=code("pfes.training"),
+        code=code("pfes.features"),
     script:
         "../workflow/scripts/scores.py"
 

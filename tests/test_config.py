@@ -14,10 +14,11 @@ from pfes.errors import InputError
 from pfes.flow import FlowParameters
 from pfes.folds import FoldParameters
 from pfes.landmarks import FaceParameters
+from pfes.model import ModelParameters
 from pfes.points import PointParameters
 from pfes.proposals import SpotParameters
 from pfes.snippets import SnippetParameters
-from pfes.training import ModelParameters, TrainingParameters
+from pfes.training import TrainingParameters
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMAS = ROOT / "workflow" / "schemas"

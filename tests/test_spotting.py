@@ -11,8 +11,8 @@ import yaml
 from pfes import store
 from pfes.decode import read_frames
 from pfes.errors import InputError
+from pfes.model import load_model, predict, save_model
 from pfes.spotting import load_models, model_paths, spot
-from pfes.training import load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,6 @@ def test_proposals_are_in_frames_and_seconds(spotted):
 def test_the_curve_is_the_mean_over_the_folds(run, spotted):
     found, out = spotted
     snippets = store.read(out / "snippets.h5", "snippets")["snippets"]
-    from pfes.training import predict
-
     curves = [predict(load_model(path)[0], snippets)[1] for path in run.glob("train/journal/*/seed0/model.pt")]
     assert len(curves) == 3
     assert np.mean(curves, axis=0) == pytest.approx(found.intensity, abs=1e-6)

@@ -12,24 +12,13 @@ import torch
 from pfes import provenance, store
 from pfes import training as training_module
 from pfes.errors import InputError
+from pfes.features import extract_features, score_fold
 from pfes.heads import JournalHead
 from pfes.losses import LossParameters
+from pfes.model import ModelParameters, SpottingModel, load_model, predict, save_model
 from pfes.pseudo_labels import GimParameters
 from pfes.records import POINT_COLUMNS, VIDEO_COLUMNS
-from pfes.training import (
-    ModelParameters,
-    SpottingModel,
-    TrainingParameters,
-    TrainingVideo,
-    extract_features,
-    load_model,
-    mirrored,
-    predict,
-    save_model,
-    score_fold,
-    train,
-    train_fold,
-)
+from pfes.training import TrainingParameters, TrainingVideo, mirrored, train, train_fold
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 

@@ -15,8 +15,8 @@ import torch
 import yaml
 
 from pfes import store
+from pfes.model import load_model
 from pfes.records import PROPOSAL_COLUMNS
-from pfes.training import load_model
 from tests.conftest import ROOT, snakemake
 
 

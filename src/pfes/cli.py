@@ -59,7 +59,7 @@ def info(
     from pfes import store
 
     if file.suffix == ".pt":
-        from pfes.training import load_model
+        from pfes.model import load_model
 
         description = load_model(file)[1]
     else:

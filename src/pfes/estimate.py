@@ -25,7 +25,8 @@ from pfes.config import build
 from pfes.flow import FlowParameters, solver
 from pfes.folds import Fold
 from pfes.landmarks import WINDOW, FaceParameters, find_faces
-from pfes.training import ModelParameters, SpottingModel, TrainingParameters, TrainingVideo, train
+from pfes.model import ModelParameters, SpottingModel
+from pfes.training import TrainingParameters, TrainingVideo, train
 
 CALIBRATED = "calibration of some seconds"
 FRAMES = {"faces": 24, "train": 64}  # of the calibration

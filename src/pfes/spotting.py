@@ -22,10 +22,10 @@ from pfes.decode import SamplingParameters
 from pfes.errors import InputError
 from pfes.flow import FlowParameters, write_flow
 from pfes.landmarks import FaceParameters, write_faces
+from pfes.model import SpottingModel, load_model, predict
 from pfes.proposals import SpotParameters, locate, propose
 from pfes.records import CLASSES, file_name
 from pfes.snippets import SnippetParameters, write_snippets
-from pfes.training import SpottingModel, load_model, predict
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Training of SpotFormer with a P-FES head, one model per fold, and the files that a trained model leaves.
+"""Training of SpotFormer with a P-FES head, one model per fold.
 
 Conventions
 -----------
@@ -8,15 +8,11 @@ and seed give the same weights on the same machine, whatever the number of cores
 
 Files
 -----
-model.pt     torch.save of {kind, format, state, meta}; tensors and plain types only, read with weights_only=True.
-             meta: model, training, spotting (parameters), experiment, seed, held_out, validation_subjects,
-             train_subjects, train_videos, provenance. Subjects and videos are lists.
+model.pt     see pfes.model.
 log.parquet  kind ``log``, one row per epoch: mean of each weighted loss term over videos, theta, learning_rate, seconds.
-features.h5, scores.h5  see pfes.store; attribute ``model`` is the SHA-256 of the model.pt they come from, ``held_out``
-             a JSON list of subjects.
 
-A fold's model never sees its held-out subjects: ``train_fold`` opens no file of theirs, and ``load_model`` and
-``score_fold`` refuse a model for a subject or a video that it was trained on.
+A fold's model never sees its held-out subjects: ``train_fold`` opens no file of theirs, and ``model.load_model`` and
+``features.score_fold`` refuse a model for a subject or a video that it was trained on.
 
 Differences
 -----------
@@ -25,14 +21,9 @@ Differences
 - ``mirror`` and ``clip`` are ours, both off by default.
 """
 
-import io
-import json
 import logging
-import os
-import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,38 +36,22 @@ from torch import Tensor, nn
 
 from pfes import provenance, store
 from pfes.errors import InputError
-from pfes.heads import JournalHead
 from pfes.losses import LossParameters, journal_loss
+from pfes.model import (
+    ModelParameters,
+    SpottingModel,
+    Subjects,
+    choose_device,
+    read_snippets,
+    reproducible,
+    save_model,
+    subject_list,
+)
 from pfes.pseudo_labels import GimParameters, pseudo_labels
 from pfes.records import CLASSES
-from pfes.spotformer import JOINT_PADDING, Padding, SpotFormer
 
 LOG = logging.getLogger(__name__)
-FORMAT = 1
 MIRRORED = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)  # ROI of the mirrored face that takes each place; see pfes.snippets
-CHUNK = 256  # frames per inference batch; bounds memory
-
-Subjects = str | Iterable[str] | None
-
-
-@dataclass(frozen=True)
-class ModelParameters:
-    """Size of the network; the defaults are the paper's.
-
-    Parameters
-    ----------
-    width : channels of SpotFormer and heads.
-    heads : attention heads; must divide ``width``.
-    dropout : on SpotFormer's embedding.
-    head_dropout : in the P-FES head.
-    padding : of SpotFormer's four convolutions over time, (1, 1, 1, 0) or (0, 0, 1, 1).
-    """
-
-    width: int = 256
-    heads: int = 4
-    dropout: float = 0.1
-    head_dropout: float = 0.7
-    padding: Padding = JOINT_PADDING
 
 
 @dataclass(frozen=True)
@@ -127,29 +102,6 @@ class TrainingVideo:
     point_classes: NDArray[np.int64]
 
 
-class SpottingModel(nn.Module):
-    """SpotFormer and the journal head."""
-
-    def __init__(self, params: ModelParameters) -> None:
-        super().__init__()
-        self.params = params
-        self.spotformer = SpotFormer(params.width, params.heads, params.padding, params.dropout)
-        self.head = JournalHead(params.width, params.head_dropout)
-
-    def forward(self, snippets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return features [T, D], intensity [T] and class scores [T, 2] of ``snippets`` [T, 17, 10, 2]."""
-        features = self.spotformer(snippets)
-        _, intensity, class_scores = self.head(features)
-        return features, intensity, class_scores
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-# ------------------------------------------------------------------------------------------------ training
-
-
 def train(
     videos: Sequence[TrainingVideo],
     model_params: ModelParameters,
@@ -174,7 +126,7 @@ def train(
         No video or no point, a point beyond its video, or a loss that is not finite (video, epoch and terms named).
     """
     _check(videos)
-    device = _device(params.device)
+    device = choose_device(params.device)
     rows: list[dict[str, float]] = []
     with reproducible(seed):
         model = SpottingModel(model_params).to(device).train()
@@ -237,25 +189,6 @@ def mirrored(snippets: Tensor) -> Tensor:
     return snippets[:, :, MIRRORED] * snippets.new_tensor([-1.0, 1.0])
 
 
-@contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Seed torch, use one thread and deterministic algorithms inside the block; the caller's settings come back after.
-
-    With several threads a sum is split by their number, which changes its rounding.
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may sum in any order
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic)
-
-
 def _check(videos: Sequence[TrainingVideo]) -> None:
     if not videos:
         raise InputError("training: no usable video of any training subject; a fold needs at least one other subject")
@@ -269,85 +202,6 @@ def _check(videos: Sequence[TrainingVideo]) -> None:
             raise InputError(
                 f"{video.video_id}: point at frame {outside[0]} of {len(video.snippets)} frames; rerun rule points"
             )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("training: device cuda, but torch finds no CUDA device; use auto or cpu")
-    return torch.device(name)
-
-
-@torch.inference_mode()
-def predict(
-    model: SpottingModel, snippets: NDArray[np.float32], *, chunk: int = CHUNK
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return features [T, D], intensity [T] and class scores [T, 2] of ``snippets`` [T, 17, 10, 2], in eval mode.
-
-    Memory does not grow with T beyond the results: ``chunk`` frames pass at a time. T may be 0.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    blocks = [
-        model(torch.as_tensor(snippets[i : i + chunk], device=device)) for i in range(0, max(len(snippets), 1), chunk)
-    ]
-    features, intensity, class_scores = (torch.cat(parts).cpu().numpy() for parts in zip(*blocks, strict=True))
-    return features, intensity, class_scores
-
-
-# ------------------------------------------------------------------------------------------------ the model's file
-
-
-def save_model(path: Path | str, model: SpottingModel, meta: Mapping[str, Any]) -> None:
-    """Write ``model`` and ``meta`` (plain types only) to ``path``."""
-    plain = json.loads(json.dumps(dict(meta)))
-    buffer = io.BytesIO()  # so that the archive's inner names, and with them its bytes, do not depend on the path
-    torch.save({"kind": "model", "format": FORMAT, "state": model.state_dict(), "meta": plain}, buffer)
-    with store.atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-
-
-def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[SpottingModel, dict[str, Any]]:
-    """Read a model (eval mode, CPU) and its meta.
-
-    Parameters
-    ----------
-    for_subject : subject, or subjects, that the model is to be tested on.
-
-    Raises
-    ------
-    InputError
-        The file is no pfes model, or the model was trained on ``for_subject``.
-    """
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a pfes model ({reason}); expected a model.pt written by rule train") from error
-    if not isinstance(held, dict) or held.get("kind") != "model":
-        raise InputError(f"{path}: not a pfes model; expected a model.pt written by rule train")
-    if held["format"] != FORMAT:
-        raise InputError(f"{path}: model of format {held['format']}, expected {FORMAT}; rerun rule train")
-    meta = held["meta"]
-    meta["held_out"] = subject_list(meta["held_out"])
-    seen = [subject for subject in subject_list(for_subject) if subject in meta["train_subjects"]]
-    if seen:
-        raise InputError(
-            f"{path}: this model was trained on subject {seen[0]!r} and cannot be tested on it; "
-            f"it was made for subject {', '.join(map(repr, meta['held_out'])) or 'none in particular'}"
-        )
-    model = SpottingModel(ModelParameters(**{key: _tuples(value) for key, value in meta["model"].items()}))
-    model.load_state_dict(held["state"])
-    return model.eval(), meta
-
-
-def subject_list(subjects: Subjects) -> list[str]:
-    """Return one subject, several, or none as a list."""
-    return [subjects] if isinstance(subjects, str) else sorted(subjects or ())
-
-
-# ------------------------------------------------------------------------------------------------ one fold, files in and out
 
 
 def train_fold(
@@ -404,71 +258,9 @@ def train_fold(
 
 def load_video(video_id: str, subject: str, path: Path | str, points: pd.DataFrame) -> TrainingVideo:
     """Read one video's snippets and take its points; what an invalid frame holds is read as no motion."""
-    snippets, valid = _read_snippets(path)
+    snippets, valid = read_snippets(path)
     own = points[points["video_id"] == video_id].sort_values("frame", kind="stable")
     return TrainingVideo(
         video_id, subject, snippets, valid,
         own["frame"].to_numpy(np.int64), own["class"].map(CLASSES.index).to_numpy(np.int64),
     )  # fmt: skip
-
-
-def _read_snippets(path: Path | str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    arrays = store.read(path, "snippets")
-    snippets, valid = arrays["snippets"].astype(np.float32), arrays["valid"].astype(bool)
-    finite = np.isfinite(snippets).all(axis=(1, 2, 3))
-    if (valid & ~finite).any():
-        frame = int(np.flatnonzero(valid & ~finite)[0])
-        raise InputError(
-            f"{path}: flow of frame {frame} is not finite though the frame is valid; delete it and rerun rule snippets"
-        )
-    snippets[~finite] = 0
-    return snippets, valid
-
-
-def extract_features(model_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str) -> None:
-    """Write the SpotFormer features of all usable videos, of every subject, by one fold's model."""
-    model, meta = load_model(model_path)
-    model.to(_device(meta["training"]["device"]))
-    made = provenance.record("features", {}, [model_path, *snippet_paths.values()])
-    attributes = {"model": provenance.file_digest(model_path), "train_subjects": json.dumps(meta["train_subjects"])}
-    with store.create(out_path, "features", made, held_out=json.dumps(meta["held_out"]), **attributes) as writer:
-        for video_id, path in sorted(snippet_paths.items()):
-            if store.refusal(path, "snippets") is None:
-                snippets, _ = _read_snippets(path)
-                with reproducible(meta["seed"]):
-                    writer.append(f"features/{video_id}", predict(model, snippets)[0])
-
-
-def score_fold(
-    model_path: Path | str, features_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str
-) -> None:
-    """Apply the heads of a fold's model to the features of its held-out subjects' videos and write the scores.
-
-    Parameters
-    ----------
-    snippet_paths : the videos to score; refused ones are left out.
-
-    Raises
-    ------
-    InputError
-        The features are another model's, a video is missing there, or the model was trained on one of the videos.
-    """
-    held = store.attributes(features_path, "features")
-    model, meta = load_model(model_path, for_subject=json.loads(held["held_out"]))
-    if held["model"] != provenance.file_digest(model_path):
-        raise InputError(f"{features_path}: features of another model than {model_path}; rerun rule features")
-    seen = sorted(set(snippet_paths) & set(meta["train_videos"]))
-    if seen:
-        raise InputError(f"{seen[0]}: {model_path} was trained on this video and cannot be tested on it")
-    features = store.read(features_path, "features")
-    made = provenance.record("spot", {}, [model_path, features_path])
-    with store.create(out_path, "scores", made, held_out=held["held_out"], model=held["model"]) as writer:
-        for video_id, path in sorted(snippet_paths.items()):
-            if store.refusal(path, "snippets") is not None:
-                continue
-            if f"features/{video_id}" not in features:
-                raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
-            with reproducible(meta["seed"]):
-                _, intensity, class_scores = model.head.clean(torch.as_tensor(features[f"features/{video_id}"]))
-            writer.append(f"intensity/{video_id}", intensity.numpy())
-            writer.append(f"class_scores/{video_id}", class_scores.numpy())

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pfes.config import build
 from pfes.logs import stage
-from pfes.training import ModelParameters, TrainingParameters, train_fold
+from pfes.model import ModelParameters
+from pfes.training import TrainingParameters, train_fold
 
 with stage(snakemake.log[0]):
     p = snakemake.params
