@@ -77,8 +77,8 @@ class DemoParameters:
     """
 
     subjects: int = 6
-    videos: int = 3
-    seconds: float = 14.0
+    videos: int = 4
+    seconds: float = 10.5
     fps: float = 30.0
     width: int = 384
     height: int = 384
@@ -87,7 +87,7 @@ class DemoParameters:
     micro_px: tuple[float, float] = (0.6, 1.2)
     head_motion: float = 1.0
     blinks: float = 1.0
-    talking: float = 1.0
+    talking: float = 0.5
     flicker: float = 0.008
     noise: float = 1.8
     crf: int = 18
