@@ -39,6 +39,7 @@ def spot(
     from pfes.logs import to_file
     from pfes.spotting import spot as spot_video
 
+    logging.getLogger("pfes.store").setLevel(logging.ERROR)  # a refusal ends this command, which then says why
     with to_file(out / "spot.log", logging.INFO):
         found = spot_video(video, model, out, experiment=experiment, fps=fps)
     table = Table(
