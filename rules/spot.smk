@@ -14,7 +14,6 @@ rule scores:
     resources:
         mem_mb=2000,
     params:
-        held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
         code=code("pfes.features"),
     script:
         "../workflow/scripts/scores.py"

@@ -8,7 +8,6 @@ from pfes.decode import (
     Clock,
     SamplingParameters,
     count_frames,
-    frame_rate,
     native_to_sampled,
     read_at,
     read_frames,
@@ -99,7 +98,6 @@ def test_a_variable_rate_is_found_by_its_times(uneven):
     clock = recording_clock(path)
     np.testing.assert_allclose(clock.times, times, atol=2e-5)
     assert clock.fps == pytest.approx(59 / times[-1])
-    assert frame_rate(path) == clock.fps
     assert clock.sampled_fps(PARAMS) == 30.0
 
 
@@ -169,7 +167,7 @@ def test_counts_are_decoded_and_not_the_headers(shared_data):
 
 def test_a_recording_below_30_fps_is_resampled_by_time(shared_data):
     path = shared_data / "videos/WolfgangLanger_Pexels.mp4"
-    step = SamplingParameters().step(frame_rate(path))
+    step = SamplingParameters().step(recording_clock(path).fps)
     assert len(sampled_to_native(472, step)) == pytest.approx(472 / 23.976 * 30, abs=1)
 
 
@@ -185,7 +183,7 @@ def test_folder_problems_are_named(tmp_path):
     with pytest.raises(InputError, match="holds no image"):
         count_frames(tmp_path)
     with pytest.raises(InputError, match="no frame rate"):
-        frame_rate(tmp_path)
+        recording_clock(tmp_path)
     (tmp_path / "first.png").touch()
     with pytest.raises(InputError, match=r"first.png does not end in a number"):
         count_frames(tmp_path)

@@ -143,11 +143,6 @@ def check_recording(path: Path | str) -> Path:
     return path
 
 
-def frame_rate(path: Path | str, given: float = 0.0) -> float:
-    """Return the native frame rate: ``given`` if positive, else what the video file says, the mean where it varies."""
-    return recording_clock(path, given).fps
-
-
 def _constant_rate(path: Path | str, given: float) -> float:
     if given > 0:
         return float(given)

@@ -69,13 +69,14 @@ def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: 
         faces = store.read(faces_path, "faces")
         facts = store.attributes(faces_path, "faces")
         frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
+        valid = valid_frames(faces["found"])
         blocks = window_flow(frames, faces["landmarks"], params, native=faces["native_frame"])
         with store.create(
             out, "flow", origin, rois=" ".join(roi.name for roi in ROIS), fps=facts["fps"], size=params.size
         ) as file:
             for start, block in blocks:
                 file.append("flow", block)
-                file.append("valid", valid_frames(faces["found"])[start : start + len(block)])
+                file.append("valid", valid[start : start + len(block)])
 
 
 def valid_frames(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
