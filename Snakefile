@@ -22,6 +22,7 @@ include: "rules/features.smk"  # SpotFormer features of that model
 include: "rules/spot.smk"  # scores and proposals, learned and training-free
 include: "rules/evaluate.smk"  # counts, F1, summary
 include: "rules/report.smk"  # figures and the page
+include: "rules/compare.smk"  # experiments side by side
 
 
 localrules:
@@ -34,4 +35,7 @@ rule all:
     input:
         RUN / "report.html",
         RUN / "summary.json",
+        RUN / "figures/comparison.svg",
+        RUN / "figures/apex_distance.svg" if POINT_SUPERVISED else [],
+        expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
         RUN / "complete.txt",

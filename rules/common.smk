@@ -20,6 +20,7 @@ configuration.prepare_jobs()
 
 
 try:
+    config.update(configuration.expanded(config, "config/experiments"))
     configuration.check(config, SCHEMAS / "config.schema.yaml", "config")
     RELEASE = datasets.load(
         config["dataset"]["name"], config["dataset"], RUN / "dataset"
@@ -80,8 +81,56 @@ def recordings(wildcards):
 
 
 def trained_on(wildcards):
-    """Return the snippets of the subjects that a fold trains on: its training cannot open anything else."""
-    return list(per_video("snippets", FOLDS[wildcards.fold].train).values())
+    """Return the snippets that a fold's training can open: of its training subjects, and of those it validates on."""
+    fold = FOLDS[wildcards.fold]
+    checked = fold.validation if validates(training_of(wildcards)) else ()
+    subjects = (*fold.train, *checked)
+    return list(per_video("snippets", subjects).values())
+
+
+def training_of(wildcards):
+    """Return the section training of an experiment."""
+    return EXPERIMENTS[wildcards.experiment]["training"]
+
+
+def expressions_of(wildcards):
+    """Return the table of onsets and offsets for the supervised system; nothing for any other."""
+    supervised = training_of(wildcards)["system"] == "supervised"
+    return [RUN / "dataset/expressions.parquet"] if supervised else []
+
+
+def cached(stage, name):
+    """Return an input function: a file of the experiment that an experiment is cached on; nothing if it is not."""
+
+    def find(wildcards):
+        source = training_of(wildcards)["cached"]
+        place = RUN / stage / f"{source}/{wildcards.fold}/seed{wildcards.seed}" / name
+        return [] if source is None else [place]
+
+    return find
+
+
+def validates(training):
+    """Return whether a training looks at the validation subjects."""
+    return (
+        training["epoch_choice"] == "validation" or training["early_stop"] is not None
+    )
+
+
+for name, own in EXPERIMENTS.items():
+    source = own["training"]["cached"]
+    if validates(own["training"]) and not all(
+        fold.validation for fold in FOLDS.values()
+    ):
+        raise WorkflowError(
+            f"experiment {name}: training.epoch_choice validation and early_stop need validation subjects; "
+            "set folds.validation_subjects, or epoch_choice: last and early_stop: null"
+        )
+    if source is not None and (source == name or source not in EXPERIMENTS):
+        raise WorkflowError(
+            f"experiment {name}: training.cached is {source!r}, expected another of the experiments of this run "
+            f"({', '.join(EXPERIMENTS)}); add it to experiments"
+        )
 
 
 def held_out_files(stage):

@@ -3,9 +3,13 @@ rule train:
         snippets=trained_on,
         points=RUN / "points/{experiment}/seed{seed}.parquet",
         videos=RUN / "dataset/videos.parquet",
+        expressions=expressions_of,
+        cached_model=cached("train", "model.pt"),
+        cached_features=cached("features", "features.h5"),
     output:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
         log=RUN / "train/{experiment}/{fold}/seed{seed}/log.parquet",
+        apexes=RUN / "train/{experiment}/{fold}/seed{seed}/apexes.parquet",
     log:
         LOGS / "train/{experiment}/{fold}/seed{seed}.log",
     benchmark:

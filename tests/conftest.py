@@ -55,3 +55,11 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no test data at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Folder and snippets paths of three subjects of two videos each, ready to be trained on."""
+    from tests.training_data import write_project  # torch takes seconds to import: only the tests that train pay
+
+    return write_project(tmp_path)

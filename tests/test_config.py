@@ -114,7 +114,7 @@ def test_lists_of_subjects_reach_the_folds():
 
 
 def test_an_unknown_experiment_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nothing.yaml does not exist; expected one of journal"):
+    with pytest.raises(InputError, match=r"nothing.yaml does not exist; expected one of .*journal"):
         load_experiment(ROOT / "config" / "experiments", "nothing", SCHEMAS, DEFAULTS)
 
 

@@ -26,12 +26,14 @@ CASES = {
 STAGE_EPOCHS = [0, 1, 4, 5, 20, 40]
 
 
-def reference_instance(epoch, x, a, p, c, params):
-    """Return {frame: label} and the apex of one instance."""
-    last = len(a) - 1
+def reference_instance(epoch, x, a, p, c, params, class_points):
+    """Return {frame: label} and the apex of one instance; ``class_points`` are all points of its class in the video."""
 
     def frames(centre, half):
         return [j for j in range(len(a)) if abs(j - centre) <= half]
+
+    def square(j, mu):
+        return sum((u - v) ** 2 for u, v in zip(x[j], mu, strict=True))
 
     if epoch == 0:
         return dict.fromkeys(frames(p, [5, 3][c]), 1.0), p
@@ -42,33 +44,51 @@ def reference_instance(epoch, x, a, p, c, params):
         apex = max(frames(p, k_c / 4), key=lambda j: (a[j], -j))  # eq. 1; first of equals
         theta = 0.5 if epoch >= 29 else 0.8 - (epoch - 5) * 0.3 / 24
         count = sum(a[j] > theta for j in frames(apex, k_c / 2))  # eq. 3
-        half = params.d * count / 2 + 1e-9
+        half = 1.2 * count / 2 + 1e-9
         if params.half_widths:
             least, most = params.half_widths[c]
             half = min(max(math.floor(half), least), most)
-    inside = frames(min(apex, last), half)
-    square = {j: sum((u - v) ** 2 for u, v in zip(x[j], x[apex], strict=True)) for j in inside}
-    variance = sum(square.values()) / len(square)  # eq. 4
-    return {j: math.exp(-square[j] / (2 * variance)) if variance else 1.0 for j in inside}, apex  # eq. 5
+    inside = frames(apex, half)
+    if params.strategy == "hard":
+        return dict.fromkeys(inside, 1.0), apex
+    if params.strategy == "cosine":
+        return {j: max(0.0, reference_cosine(x[j], x[apex])) for j in inside}, apex
+    mu = x[apex]  # eq. 2
+    if params.strategy == "class-wise":
+        mu = [sum(x[q][k] for q in class_points) / len(class_points) for k in range(len(x[0]))]
+    variance = sum(square(j, mu) for j in inside) / len(inside)  # eq. 4
+    return {j: math.exp(-square(j, mu) / (2 * variance)) if variance else 1.0 for j in inside}, apex  # eq. 5
 
 
-def reference(epoch, x, a, points, classes, params):
-    """Return labels {(class, frame): value}, neutral frames and apexes; overlap rules ``later``, ``higher``, ``lower``."""
-    labels, apexes = {}, []
-    for p, c in sorted(zip(points, classes, strict=True)):
-        for j, value in reference_instance(epoch, x, a, p, c, params)[0].items():
-            old = labels.get((c, j))
-            if old is not None:
-                value = {"later": value, "higher": max(old, value), "lower": min(old, value)}[params.overlap]
-            labels[c, j] = value
+def reference_cosine(u, v):
+    product = sum(p * q for p, q in zip(u, v, strict=True))
+    return product / math.sqrt(sum(p * p for p in u) * sum(q * q for q in v))
+
+
+def reference(epoch, x, a, points, classes, params, draws=None):
+    """Return labels {(class, frame): value}, neutral frames and apexes; for the rule ``random`` the draw of each point."""
+    instances = []
     for p, c in zip(points, classes, strict=True):
-        apexes.append(reference_instance(epoch, x, a, p, c, params)[1])
+        class_points = [q for q, other in zip(points, classes, strict=True) if other == c]
+        instances.append(reference_instance(epoch, x, a, p, c, params, class_points))
+    labels = {}
+    for c in (0, 1):
+        for j in range(len(a)):
+            held = [i for i, own in enumerate(classes) if own == c and j in instances[i][0]]
+            if held:
+                rank = {
+                    "later": lambda i: points[i],
+                    "higher": lambda i, j=j: instances[i][0][j],
+                    "lower": lambda i, j=j: -instances[i][0][j],
+                    "random": lambda i: draws[i],
+                }[params.overlap]
+                labels[c, j] = instances[max(held, key=rank)][0][j]
     labelled = {j for _, j in labels}
     free = [j for j in range(len(a)) if j not in labelled]
     neutral = sorted(free, key=lambda j: (a[j], j))[: min(len(labelled), len(free))]  # eq. 6
     if not points:
         neutral = list(range(len(a)))
-    return labels, set(neutral), apexes
+    return labels, set(neutral), [apex for _, apex in instances]
 
 
 def random_video(frames, seed):
@@ -78,15 +98,32 @@ def random_video(frames, seed):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("overlap", ["later", "higher", "lower"])
+@pytest.mark.parametrize("overlap", ["later", "higher", "lower", "random"])
 @pytest.mark.parametrize("clamp", [None, RELEASE])
 def test_labels_equal_the_loop_written_reference(case, overlap, clamp):
-    frames, points, classes = CASES[case]
-    params = GimParameters(overlap=overlap, half_widths=clamp)
+    check_against_reference(*CASES[case], GimParameters(overlap=overlap, half_widths=clamp))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("strategy", ["hard", "cosine", "class-wise"])
+def test_labels_of_the_other_strategies_equal_the_loop_written_reference(case, strategy):
+    check_against_reference(*CASES[case], GimParameters(overlap="later", strategy=strategy))
+
+
+@pytest.mark.parametrize("k_c", [(16, 8), (24, 16), (40, 20), (48, 10)])
+@pytest.mark.parametrize("case", ["ends", "both overlap", "window wider than the video"])
+def test_the_window_k_c_is_a_parameter(case, k_c):
+    check_against_reference(*CASES[case], GimParameters(overlap="later", k_c=k_c))
+
+
+def check_against_reference(frames, points, classes, params):
+    points_, classes_ = torch.tensor(points).long(), torch.tensor(classes).long()
     for epoch in STAGE_EPOCHS:
         x, a = random_video(frames, epoch)
-        got = pseudo_labels(epoch, x, a, torch.tensor(points).long(), torch.tensor(classes).long(), params)
-        labels, neutral, apexes = reference(epoch, x.tolist(), a.tolist(), points, classes, params)
+        draws = torch.rand(len(points), generator=torch.Generator().manual_seed(epoch)).tolist()
+        generator = torch.Generator().manual_seed(epoch)
+        got = pseudo_labels(epoch, x, a, points_, classes_, params, generator=generator)
+        labels, neutral, apexes = reference(epoch, x.tolist(), a.tolist(), points, classes, params, draws)
         expected = torch.zeros(2, frames, dtype=torch.float64)
         mask = torch.zeros(2, frames, dtype=torch.bool)
         for (c, j), value in labels.items():
@@ -95,6 +132,7 @@ def test_labels_equal_the_loop_written_reference(case, overlap, clamp):
         assert torch.equal(got.labelled, mask)
         assert set(got.neutral.nonzero()[:, 0].tolist()) == neutral
         assert got.apex_frames.tolist() == apexes
+        assert mask.any(0).sum() <= got.most_labelled <= frames
 
 
 def test_theta_falls_from_the_third_stage_to_the_thirtieth_epoch():
@@ -169,7 +207,7 @@ def test_invalid_frames_are_neither_labelled_nor_neutral():
         got = pseudo_labels(epoch, x, a, torch.tensor([30, 55]), torch.tensor([0, 1]), GimParameters(), valid=valid)
         assert not got.labelled[:, ~valid].any()
         assert not got.neutral[~valid].any()
-    assert pseudo_apex(a, torch.tensor([30]), torch.tensor([0]), GimParameters(), valid).item() != 30
+    assert pseudo_apex(a, torch.tensor([30]), torch.tensor([0]), (32, 16), valid).item() != 30
 
 
 def test_an_instance_without_a_valid_frame_labels_nothing():
@@ -203,6 +241,36 @@ def test_inputs_stay_untouched_and_labels_carry_no_gradient():
     assert not got.soft.requires_grad
 
 
-def test_an_unknown_overlap_rule_is_named():
-    with pytest.raises(InputError, match="overlap 'first'"):
-        GimParameters(overlap="first")
+@pytest.mark.parametrize(("name", "value"), [("overlap", "first"), ("strategy", "best"), ("label_pass", "dirty")])
+def test_an_unknown_choice_is_named(name, value):
+    with pytest.raises(InputError, match=f"gim: {name} '{value}' is not known; expected one of"):
+        GimParameters(**{name: value})
+
+
+def test_opposite_features_have_cosine_label_zero():
+    x = torch.ones(30, 4)
+    x[12:] = -1
+    got = pseudo_labels(
+        3, x, torch.rand(30), torch.tensor([10]), torch.tensor([0]), GimParameters(strategy="cosine")
+    ).soft[0]
+    torch.testing.assert_close(got[6:12], torch.ones(6))
+    assert got[12:15].tolist() == [0.0] * 3
+
+
+def test_class_wise_labels_are_far_from_one_where_a_point_is_unlike_the_others_of_its_class():
+    x = torch.zeros(60, 4)
+    x[40:] = 3.0
+    points, classes = torch.tensor([5, 15, 50]), torch.tensor([0, 0, 0])
+    got = pseudo_labels(3, x, torch.rand(60), points, classes, GimParameters(strategy="class-wise"))
+    torch.testing.assert_close(got.soft[0, 50], torch.tensor(0.5).neg().exp())  # all its frames are sigma from the mean
+    alone = pseudo_labels(3, x, torch.rand(60), points[2:], classes[2:], GimParameters(strategy="class-wise"))
+    assert alone.soft[0, 50] == 1
+
+
+def test_the_half_width_of_each_instance_is_returned():
+    a = torch.zeros(80)
+    a[20:25] = 0.9
+    points, classes = torch.tensor([22, 60]), torch.tensor([0, 1])
+    for epoch, halves in ((0, [5, 3]), (2, [4, 2]), (9, [3, 0])):
+        got = pseudo_labels(epoch, torch.randn(80, 4), a, points, classes, GimParameters())
+        assert got.half_widths.tolist() == halves

@@ -5,73 +5,20 @@ from dataclasses import replace
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from pfes import provenance, store
-from pfes import training as training_module
+from pfes import store
 from pfes.errors import InputError
 from pfes.features import extract_features, score_fold
-from pfes.heads import JournalHead
+from pfes.heads import PfesHead
 from pfes.losses import LossParameters
 from pfes.model import ModelParameters, SpottingModel, load_model, predict, save_model
 from pfes.pseudo_labels import GimParameters
-from pfes.records import POINT_COLUMNS, VIDEO_COLUMNS
-from pfes.training import TrainingParameters, TrainingVideo, mirrored, train, train_fold
+from pfes.training import TrainingParameters, mirrored, train
+from tests.training_data import MODEL, QUICK, synthetic_video, train_project
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-
-MODEL = ModelParameters(width=8, heads=2, head_dropout=0.3)
-QUICK = TrainingParameters(
-    epochs=2, learning_rate=1e-3, weight_decay=0.0, device="cpu", gim=GimParameters(hard_epochs=1, gaussian_epochs=0)
-)
-
-
-def synthetic_video(seed, frames=90, apexes=((45, 0),), subject="s1", name="a"):
-    """Flow of a smile-like bump of the mouth corners: 3 px over 32 frames (macro) or 1 px over 12 (micro), in noise."""
-    generator = np.random.default_rng(seed)
-    motion = np.zeros((frames, 10, 2))
-    for apex, c in apexes:
-        half, size = (16, 3.0) if c == 0 else (6, 1.0)
-        bump = size * np.clip(1 - np.abs(np.arange(frames) - apex) / half, 0, 1)
-        motion[:, 6] += bump[:, None] * [-0.7, -0.7]
-        motion[:, 7] += bump[:, None] * [0.7, -0.7]
-    window = np.clip(np.arange(frames)[:, None] + np.arange(-8, 9), 0, frames - 1)
-    snippets = motion[window] - motion[window[:, :1]]
-    snippets += generator.normal(0, 0.05, snippets.shape)
-    points, classes = (np.array([item[k] for item in apexes], np.int64) for k in (0, 1))
-    return TrainingVideo(
-        f"{subject}_{name}", subject, snippets.astype(np.float32), np.ones(frames, bool), points, classes
-    )
-
-
-@pytest.fixture
-def project(tmp_path):
-    """Three subjects of two videos each, one of them without any expression, on disk."""
-    paths, videos, points = {}, [], []
-    for number, subject in enumerate(["s1", "s2", "s3"]):
-        for name, apexes in (("a", ((30, 0), (65, 1))), ("b", ())):
-            video = synthetic_video(number, 90, apexes, subject, name)
-            paths[video.video_id] = tmp_path / f"{video.video_id}.h5"
-            arrays = {"snippets": video.snippets, "valid": video.valid}
-            store.write(paths[video.video_id], "snippets", arrays, provenance.record("snippets", {}))
-            videos.append(("demo", subject, name, video.video_id, "x.mp4", 30.0, 90, 90, 30.0, ""))
-            points += [
-                (subject, video.video_id, i, ("macro", "micro")[c], frame) for i, (frame, c) in enumerate(apexes)
-            ]
-    made = provenance.record("dataset", {})
-    store.write_table(tmp_path / "videos.parquet", "videos", pd.DataFrame(videos, columns=list(VIDEO_COLUMNS)), made)
-    store.write_table(tmp_path / "points.parquet", "points", pd.DataFrame(points, columns=list(POINT_COLUMNS)), made)
-    return tmp_path, paths
-
-
-def train_project(folder, paths, held_out="s3", params=QUICK, **subjects):
-    train_fold(
-        paths, folder / "points.parquet", folder / "videos.parquet", held_out, folder / "model.pt", folder / "log.parquet",
-        MODEL, params, 1, "journal", {"proposals": {"thresholds": [0.2, 0.8]}}, **subjects,
-    )  # fmt: skip
-
 
 # ---------------------------------------------------------------------------------------------- learning
 
@@ -80,7 +27,7 @@ def test_training_separates_expression_from_neutral_and_macro_from_micro():
     videos = [synthetic_video(i, 120, ((30 + 3 * i, 0), (90 - 2 * i, 1)), name=str(i)) for i in range(3)]
     gim, loss = GimParameters(gaussian_epochs=3, theta_epochs=8), LossParameters(norm=0.3)
     params = TrainingParameters(epochs=20, learning_rate=5e-3, weight_decay=0.0, device="cpu", gim=gim, loss=loss)
-    model, log = train(videos, replace(MODEL, width=16, head_dropout=0.1), params, seed=0)
+    model, log, _ = train(videos, replace(MODEL, width=16, head_dropout=0.1), params, seed=0)
     assert log["total"].iloc[-1] < log["total"].iloc[0] - 0.3
     unseen = synthetic_video(99, 120, ((40, 0), (85, 1)))
     _, intensity, class_scores = predict(model, unseen.snippets)
@@ -110,26 +57,13 @@ def test_the_log_names_every_term_theta_and_the_learning_rate():
     params = replace(
         QUICK, epochs=3, decay_every=2, gim=GimParameters(hard_epochs=1, gaussian_epochs=0, theta_epochs=3)
     )
-    _, log = train([synthetic_video(0)], MODEL, params, 0, rows.append)
+    _, log, _ = train([synthetic_video(0)], MODEL, params, 0, rows.append)
     terms = ["macro", "micro", "neutral", "reward", "apex", "smooth", "norm", "contrast"]
-    assert list(log.columns) == ["epoch", *terms, "total", "theta", "learning_rate", "seconds"]
+    assert list(log.columns) == ["epoch", *terms, "total", "theta", "learning_rate", "seconds", "memory_mb"]
     assert log["total"].to_numpy() == pytest.approx(log[terms].sum(axis=1).to_numpy(), abs=1e-5)
     assert log["theta"].tolist() == pytest.approx([0.8, 0.8, 0.5])
     assert log["learning_rate"].tolist() == pytest.approx([1e-3, 1e-3, 5e-4])
     assert [row["epoch"] for row in rows] == [0, 1, 2]
-
-
-def test_pseudo_labels_come_from_the_clean_pass(monkeypatch):
-    seen = []
-    original = training_module.pseudo_labels
-
-    def spy(epoch, hidden, intensity, *rest, **options):
-        seen.append((hidden.requires_grad, (hidden == 0).float().mean().item()))
-        return original(epoch, hidden, intensity, *rest, **options)
-
-    monkeypatch.setattr(training_module, "pseudo_labels", spy)
-    train([synthetic_video(0)], replace(MODEL, head_dropout=0.7), QUICK, 0)
-    assert seen == [(False, 0.0)] * 2  # the noisy pass has some 70 % zeros
 
 
 def test_a_mirrored_smile_pulls_the_other_corner_the_other_way():
@@ -154,8 +88,8 @@ def test_mirroring_is_seeded_and_off_by_default():
 
 def test_a_video_without_a_valid_frame_costs_nothing():
     video = replace(synthetic_video(0), valid=np.zeros(90, bool))
-    _, log = train([video], MODEL, replace(QUICK, epochs=1), 0)
-    assert log.drop(columns=["epoch", "theta", "learning_rate", "seconds"]).eq(0).all(axis=None)
+    _, log, _ = train([video], MODEL, replace(QUICK, epochs=1), 0)
+    assert log.drop(columns=["epoch", "theta", "learning_rate", "seconds", "memory_mb"]).eq(0).all(axis=None)
 
 
 def test_a_non_finite_loss_stops_with_video_epoch_and_terms():
@@ -188,7 +122,7 @@ def test_chunked_prediction_equals_the_whole():
 
 
 def test_a_model_comes_back_as_it_was_saved(tmp_path):
-    model, _ = train([synthetic_video(0)], replace(MODEL, padding=(0, 0, 1, 1)), QUICK, 0)
+    model, *_ = train([synthetic_video(0)], replace(MODEL, padding=(0, 0, 1, 1)), QUICK, 0)
     meta = {
         "model": vars(model.params),
         "held_out": ["s9"],
@@ -373,4 +307,4 @@ def test_features_of_another_model_are_refused(project):
 def test_the_model_holds_spotformer_and_the_journal_head():
     model = SpottingModel(ModelParameters())
     assert sum(p.numel() for p in model.spotformer.parameters()) == 3_166_208
-    assert isinstance(model.head, JournalHead)
+    assert isinstance(model.head, PfesHead)

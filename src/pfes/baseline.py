@@ -36,8 +36,8 @@ from scipy.signal import find_peaks, peak_widths
 
 from pfes import provenance, store
 from pfes.errors import InputError
-from pfes.proposals import FRAME_COLUMNS, Floats, Mask, check_length, concatenate, locate, moving_average, read_faces
-from pfes.records import CLASSES
+from pfes.proposals import Floats, Mask, check_length, concatenate, locate, moving_average, read_faces
+from pfes.records import CLASSES, FRAME_COLUMNS
 
 CENTRE = 8  # the entry of a snippet that is its own frame
 

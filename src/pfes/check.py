@@ -86,7 +86,7 @@ def read_config(path: Path | str) -> dict[str, Any]:
     if not schema.is_file():
         raise InputError(f"{schema} is missing; pfes check and pfes init need a checkout of the repository")
     defaults = _yaml(_beside("config/config.yaml"))
-    config = configuration.merged(defaults, _yaml(Path(path)))
+    config = configuration.expanded(configuration.merged(defaults, _yaml(Path(path))), _beside("config/experiments"))
     configuration.check(config, schema, str(path))
     return config
 

@@ -81,6 +81,30 @@ def summary(
 
 
 @app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    reference: Annotated[
+        str | None, typer.Option(help="Experiment that the others are compared with; else journal, or the first.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write as well, .csv or .parquet.")] = None,
+) -> None:
+    """Print the experiments of a run side by side: strict F1, intervals, seed spread, differences."""
+    from pfes import comparison, store
+
+    counts = run / "evaluate" / "counts.parquet"
+    if not counts.is_file():
+        raise InputError(f"{counts} is missing; expected a run folder such as results/demo whose evaluation is done")
+    if out is not None and out.suffix == ".parquet":
+        table = comparison.write_comparison(counts, out, reference=reference)
+    else:
+        table = comparison.compare(store.read_table(counts, "counts"), reference)
+    console.print(comparison.comparison_table(table))
+    if out is not None and out.suffix != ".parquet":
+        with store.atomic(out) as temporary:
+            temporary.write_text(table.to_csv(index=False, float_format="%.4f"), encoding="utf-8")
+
+
+@app.command()
 def check(
     config: Annotated[Path, typer.Argument(help="Your configuration file.")],
     estimate: Annotated[bool, typer.Option(help="Estimate hours and disk, which takes some seconds.")] = True,
@@ -178,6 +202,71 @@ def labels(
         table.add_row(what, str(number), which)
     console.print(table)
     console.print(f"{out}: videos, expressions, repairs, refusals (.parquet)", soft_wrap=True)
+
+
+@app.command("import-features")
+def import_features(
+    features: Annotated[Path, typer.Argument(help="Object array .npy of [T, 17, n, 2] per video, n >= 10.")],
+    out: Annotated[Path, typer.Option(help="Folder for snippets, videos and expressions.")],
+    annotations: Annotated[Path | None, typer.Option(help="Object array .npy of [I, 3 or 4] per video.")] = None,
+    names: Annotated[Path | None, typer.Option(help="Array .npy of subject/video per video.")] = None,
+    fps: Annotated[float, typer.Option(help="Frames per second of the features.")] = 30.0,
+    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in annotations.")] = 0,
+) -> None:
+    """Convert features in the published layout to those of pfes, without running code that they may hold."""
+    from pfes.published import import_published
+
+    count = import_published(features, out, annotations=annotations, names=names, fps=fps, first_frame=first_frame)
+    console.print(f"{count} videos: {out}/snippets, videos.parquet, expressions.parquet", soft_wrap=True)
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Folder that import-features wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for points, model and log.")],
+    held_out: Annotated[list[str] | None, typer.Option(help="Subject that is not trained on; may be repeated.")] = None,
+    config: Annotated[Path, typer.Option(help="Configuration, with defaults beside it.")] = Path("config/config.yaml"),
+    seed: Annotated[int, typer.Option(help="Seed of points and training.")] = 0,
+) -> None:
+    """Train one model on imported features; whole leave-one-subject-out runs are the workflow's."""
+    from pfes.published import train_imported
+
+    train_imported(folder, out, config, held_out=held_out or [], seed=seed)
+    console.print(f"{out}/model.pt, log.parquet, apexes.parquet", soft_wrap=True)
+
+
+@bench.command("train")
+def bench_train_command(
+    lengths: Annotated[list[int], typer.Option(help="Frames of the videos.")] = [500, 2000, 4400],  # noqa: B006
+    width: Annotated[int, typer.Option(help="Channels of the network.")] = 256,
+    repeats: Annotated[int, typer.Option(help="Steps timed, after one that starts the libraries.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    padded: Annotated[int, typer.Option(help="Frames that the plain step is padded to.")] = 4416,
+    precision: Annotated[str, typer.Option(help="Of ours: auto, fp32 or bf16.")] = "auto",
+    compile: Annotated[bool, typer.Option(help="Compile ours.")] = False,
+    chunk_frames: Annotated[int, typer.Option(help="Of ours, frames that pass at a time; 0: the whole video.")] = 0,
+    chunk_memory_mb: Annotated[float, typer.Option(help="Of ours, activations kept.")] = 2000.0,
+    plain: Annotated[bool, typer.Option(help="Measure the plain step too.")] = True,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the table.")] = None,
+) -> None:
+    """Time and memory of a training step: a plain one, padded to the longest video, against ours."""
+    from pfes import bench_train as benchmarks
+    from pfes.training_parameters import TrainingParameters
+
+    params = TrainingParameters(
+        precision=precision,  # type: ignore[arg-type]
+        compile=compile,
+        chunk_frames=chunk_frames or None,
+        chunk_memory_mb=chunk_memory_mb,
+    )
+    systems = ("plain", "ours") if plain else ("ours",)
+    found = benchmarks.bench_train(
+        lengths, width, repeats, device=device, padded=padded, params=params, systems=systems
+    )
+    console.print(benchmarks.machine())
+    console.print(found.to_string(index=False, float_format=lambda value: f"{value:.4g}"), soft_wrap=True)
+    if out is not None:
+        out.write_text(json.dumps({"machine": benchmarks.machine(), "rows": found.to_dict("records")}, indent=1))
 
 
 @bench.command("flow")

@@ -8,26 +8,61 @@ In both, attribute ``model`` is the SHA-256 of the model.pt they come from, ``he
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from pfes import provenance, store
 from pfes.errors import InputError
 from pfes.model import choose_device, load_model, predict, read_snippets, reproducible
+from pfes.supervised import SupervisedHead
 
 
-def extract_features(model_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str) -> None:
-    """Write the SpotFormer features of all usable videos, of every subject, by one fold's model."""
+def extract_features(
+    model_path: Path | str,
+    snippet_paths: Mapping[str, Path | str],
+    out_path: Path | str,
+    *,
+    cached_path: Path | str | None = None,
+) -> None:
+    """Write the SpotFormer features of all usable videos, of every subject, by one fold's model.
+
+    Parameters
+    ----------
+    cached_path : features that a cached training was given: its SpotFormer is the same, so these are taken over.
+
+    Raises
+    ------
+    InputError
+        The model was not trained on the features at ``cached_path``.
+    """
     model, meta = load_model(model_path)
     model.to(choose_device(meta["training"]["device"]))
-    made = provenance.record("features", {}, [model_path, *snippet_paths.values()])
+    cached = _cached(cached_path, model_path, meta)
+    made = provenance.record(
+        "features", {}, [model_path, *([cached_path] if cached_path else []), *snippet_paths.values()]
+    )
     attributes = {"model": provenance.file_digest(model_path), "train_subjects": json.dumps(meta["train_subjects"])}
     with store.create(out_path, "features", made, held_out=json.dumps(meta["held_out"]), **attributes) as writer:
         for video_id, path in sorted(snippet_paths.items()):
-            if store.refusal(path, "snippets") is None:
-                snippets, _ = read_snippets(path)
-                with reproducible(meta["seed"]):
-                    writer.append(f"features/{video_id}", predict(model, snippets)[0])
+            name = f"features/{video_id}"
+            if store.refusal(path, "snippets") is not None:
+                continue
+            if name in cached:
+                writer.append(name, cached[name])
+                continue
+            snippets, _ = read_snippets(path)
+            with reproducible(meta["seed"]):
+                writer.append(name, predict(model, snippets)[0])
+
+
+def _cached(path: Path | str | None, model_path: Path | str, meta: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    if path is None:
+        return {}
+    if provenance.file_digest(path) not in meta["provenance"]["sources"].values():
+        raise InputError(f"{model_path}: was not trained on the features in {path}; rerun rule train")
+    return store.read(path, "features")
 
 
 def score_fold(
@@ -60,6 +95,9 @@ def score_fold(
             if f"features/{video_id}" not in features:
                 raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
             with reproducible(meta["seed"]):
-                _, intensity, class_scores = model.head.clean(torch.as_tensor(features[f"features/{video_id}"]))
+                own = torch.as_tensor(features[f"features/{video_id}"])
+                _, intensity, class_scores = model.head.clean(own)
             writer.append(f"intensity/{video_id}", intensity.numpy())
             writer.append(f"class_scores/{video_id}", class_scores.numpy())
+            if isinstance(model.head, SupervisedHead):
+                writer.append(f"outputs/{video_id}", model.head.outputs(own).numpy())

@@ -1,7 +1,8 @@
-"""The ``journal`` P-FES head: expression intensity and class scores from SpotFormer features.
+"""The P-FES heads: expression intensity and class scores from SpotFormer features.
 
 Deng, Hayashi, Nagahara, "Gaussian-Based Instance-Adaptive Intensity Modeling for Point-Supervised Facial Expression
-Spotting", arXiv 2511.16952, doi 10.1109/TBIOM.2026.3651893.
+Spotting", ICLR 2025, and its journal version, arXiv 2511.16952, doi 10.1109/TBIOM.2026.3651893. Both forms have the
+same branches; they differ in the losses (pfes.losses).
 
 Conventions
 -----------
@@ -10,7 +11,9 @@ branch: the GIM distances of pfes.pseudo_labels are taken on X, the contrastive 
 
 Differences
 -----------
-The published code also drops out between the last convolution and the sigmoid; here intensity is never dropped.
+The published code drops out the logits of both branches, between the last convolution and the sigmoid, and does not
+drop F before the class branch: ``released=True``. By default a logit is never dropped, and the class branch drops F,
+which is what the dropout of the intensity branch amounts to where there is no hidden layer (ours).
 """
 
 import torch
@@ -20,7 +23,7 @@ from torch.nn import functional
 SLOPE = 0.2  # of the leaky ReLU
 
 
-class JournalHead(nn.Module):
+class PfesHead(nn.Module):
     """Intensity branch and class branch.
 
     X = Dropout(LeakyReLU(Conv1d(F))), a = sigmoid(Conv1d(X)); s = sigmoid(Conv1d(Dropout(F))) with two outputs. All
@@ -29,7 +32,7 @@ class JournalHead(nn.Module):
     Parameters
     ----------
     width : D.
-    dropout : on X and, before the class branch, on F.
+    dropout : on X and, before the class branch, on F; released, on X and on the logits.
     """
 
     def __init__(self, width: int, dropout: float = 0.7) -> None:
@@ -42,18 +45,25 @@ class JournalHead(nn.Module):
             nn.init.kaiming_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return hidden X [T, D], intensity [T] in (0, 1) and class scores [T, 2] in (0, 1) of ``features`` [T, D]."""
-        return self._branches(features, self.training)
+    def forward(self, features: Tensor, *, released: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Return hidden X [T, D], intensity [T] in (0, 1) and class scores [T, 2] in (0, 1) of ``features`` [T, D].
+
+        Parameters
+        ----------
+        released : drop where the published code does; nothing changes in eval mode.
+        """
+        return self._branches(features, self.training, released)
 
     @torch.no_grad()
     def clean(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the same without dropout and without gradient, also while training: what pseudo-labels are made from."""
-        return self._branches(features, False)
+        return self._branches(features, False, False)
 
-    def _branches(self, features: Tensor, drop: bool) -> tuple[Tensor, Tensor, Tensor]:
-        hidden = functional.leaky_relu(self.hidden(features), SLOPE)
-        hidden = functional.dropout(hidden, self.dropout, drop)
-        intensity = torch.sigmoid(self.intensity(hidden)).squeeze(-1)
-        class_scores = torch.sigmoid(self.classes(functional.dropout(features, self.dropout, drop)))
-        return hidden, intensity, class_scores
+    def _branches(self, features: Tensor, drop: bool, released: bool) -> tuple[Tensor, Tensor, Tensor]:
+        def dropped(x: Tensor, here: bool) -> Tensor:
+            return functional.dropout(x, self.dropout, drop and here)
+
+        hidden = dropped(functional.leaky_relu(self.hidden(features), SLOPE), True)  # [T, D]
+        logits = dropped(self.intensity(hidden), released).squeeze(-1)  # [T]
+        class_logits = dropped(self.classes(dropped(features, not released)), released)  # [T, 2]
+        return hidden, torch.sigmoid(logits), torch.sigmoid(class_logits)

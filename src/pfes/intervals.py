@@ -34,3 +34,14 @@ def runs(mask: NDArray[np.bool_]) -> Intervals:
 def as_intervals(onset: object, offset: object) -> Intervals:
     """Stack onsets and offsets (sequences of N) into intervals [N, 2]; N may be 0."""
     return np.stack([np.asarray(onset, np.int64), np.asarray(offset, np.int64)], axis=-1).reshape(-1, 2)
+
+
+def nms(intervals: Intervals, scores: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
+    """Return the positions kept by hard NMS, best score first: no IoU with a better one is above ``threshold``."""
+    waiting = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(waiting):
+        best, waiting = int(waiting[0]), waiting[1:]
+        kept.append(best)
+        waiting = waiting[iou(intervals[best : best + 1], intervals[waiting])[0] <= threshold]
+    return np.array(kept, np.int64)

@@ -1,4 +1,4 @@
-"""The network and its file: SpotFormer with the journal head, saved with all that is needed to use it.
+"""The network and its file: SpotFormer with the head of a system, saved with all that is needed to use it.
 
 File
 ----
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,13 +25,15 @@ from torch import Tensor, nn
 from pfes import store
 from pfes.config import build
 from pfes.errors import InputError
-from pfes.heads import JournalHead
+from pfes.heads import PfesHead
 from pfes.spotformer import JOINT_PADDING, Padding, SpotFormer
+from pfes.supervised import SupervisedHead
 
 FORMAT = 1
 CHUNK = 256  # frames per inference batch; bounds memory
 
 Subjects = str | Iterable[str] | None
+System = Literal["conference", "journal", "as_released", "supervised"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,15 @@ class ModelParameters:
 
 
 class SpottingModel(nn.Module):
-    """SpotFormer and the journal head."""
+    """SpotFormer and the head of ``system``: the forms of P-FES share one, the supervised system has its own."""
 
-    def __init__(self, params: ModelParameters) -> None:
+    def __init__(self, params: ModelParameters, system: System = "journal") -> None:
         super().__init__()
-        self.params = params
+        self.params, self.system = params, system
         self.spotformer = SpotFormer(params.width, params.heads, params.padding, params.dropout)
-        self.head = JournalHead(params.width, params.head_dropout)
+        self.head: PfesHead | SupervisedHead = (
+            SupervisedHead(params.width) if system == "supervised" else PfesHead(params.width, params.head_dropout)
+        )
 
     def forward(self, snippets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return features [T, D], intensity [T] and class scores [T, 2] of ``snippets`` [T, 17, 10, 2]."""
@@ -88,22 +92,23 @@ def predict(
 
 
 @contextmanager
-def reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int, *, deterministic: bool = True) -> Iterator[None]:
     """Seed torch, use one thread and deterministic algorithms inside the block; the caller's settings come back after.
 
-    With several threads a sum is split by their number, which changes its rounding.
+    With several threads a sum is split by their number, which changes its rounding. Not ``deterministic``: seed only.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may sum in any order
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        if deterministic:
+            torch.set_num_threads(1)
+            torch.use_deterministic_algorithms(True, warn_only=True)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic)
+            torch.use_deterministic_algorithms(before)
 
 
 def choose_device(name: str) -> torch.device:
@@ -153,7 +158,7 @@ def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[Spott
             f"{path}: this model was trained on subject {seen[0]!r} and cannot be tested on it; "
             f"it was made for subject {', '.join(map(repr, meta['held_out'])) or 'none in particular'}"
         )
-    model = SpottingModel(build(ModelParameters, meta["model"]))
+    model = SpottingModel(build(ModelParameters, meta["model"]), meta.get("training", {}).get("system", "journal"))
     model.load_state_dict(held["state"])
     return model.eval(), meta
 

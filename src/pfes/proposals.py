@@ -43,13 +43,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from pfes import provenance, store
 from pfes.errors import InputError
-from pfes.intervals import Intervals, iou, lengths, runs
-from pfes.records import CLASSES, PROPOSAL_COLUMNS
+from pfes.intervals import Intervals, iou, lengths, nms, runs
+from pfes.records import CLASSES, FRAME_COLUMNS, PROPOSAL_COLUMNS
+from pfes.supervised_decode import DecodeParameters, decode
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-FRAME_COLUMNS = ("class", "onset", "apex", "offset", "score", "mean_intensity", "peak_intensity")
 _INTEGERS = ("onset", "apex", "offset", "native_onset", "native_apex", "native_offset")
 _TEXTS = ("subject", "video_id", "class")
 
@@ -107,6 +107,8 @@ class SpotParameters:
         Apply the length limits before soft-NMS instead of after it (ours).
     macro, micro
         Limits of each class.
+    supervised
+        How the outputs of the fully supervised system are read instead; nothing else here applies to it.
     """
 
     thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -120,6 +122,7 @@ class SpotParameters:
     length_first: bool = False
     macro: ClassLimits = ClassLimits(min_frames=15, max_frames=240, min_score=0.3, max_per_video=8)
     micro: ClassLimits = ClassLimits(min_frames=9, max_frames=15, min_score=0.3, max_per_video=2, max_s=0.5)
+    supervised: DecodeParameters = DecodeParameters()
 
 
 def write_proposals(
@@ -134,7 +137,8 @@ def write_proposals(
     Parameters
     ----------
     scores_path
-        HDF5 of kind ``scores``; a refused video is not in it and gets no proposal.
+        HDF5 of kind ``scores``; a refused video is not in it and gets no proposal. Where it has the ``outputs`` of the
+        fully supervised system, these are decoded (pfes.supervised_decode) and not the curves.
     videos_path
         Table ``videos``: subject of each video_id.
     faces_paths
@@ -156,7 +160,11 @@ def write_proposals(
         faces, fps = read_faces(faces_paths[video_id])
         intensity, class_scores = scores[f"intensity/{video_id}"], scores[f"class_scores/{video_id}"]
         check_length(video_id, scores_path, len(intensity), len(faces["native_frame"]))
-        found = propose(intensity, class_scores, params, valid=faces["found"] > 0, fps=fps)
+        valid = faces["found"] > 0
+        if f"outputs/{video_id}" in scores:
+            found = decode(scores[f"outputs/{video_id}"], params.supervised, valid=valid)
+        else:
+            found = propose(intensity, class_scores, params, valid=valid, fps=fps)
         tables.append(locate(found, str(subjects[video_id]), video_id, faces["native_frame"], fps))
     sources = [scores_path, videos_path, *(faces_paths[video_id] for video_id in scored)]
     store.write_table(out_path, "proposals", concatenate(tables), provenance.record("spot", asdict(params), sources))
@@ -276,17 +284,6 @@ def soft_nms(intervals: Intervals, scores: Floats, sigma: float) -> Floats:
         overlap = iou(intervals[best : best + 1], intervals[waiting])[0]
         rescaled[waiting] *= np.exp(-(overlap**2) / sigma)
     return rescaled
-
-
-def nms(intervals: Intervals, scores: Floats, threshold: float) -> NDArray[np.int64]:
-    """Return the positions kept by hard NMS, best score first: no IoU with a better one is above ``threshold``."""
-    waiting = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while len(waiting):
-        best, waiting = int(waiting[0]), waiting[1:]
-        kept.append(best)
-        waiting = waiting[iou(intervals[best : best + 1], intervals[waiting])[0] <= threshold]
-    return np.array(kept, np.int64)
 
 
 def moving_average(curve: Floats, width: int, valid: Mask) -> Floats:

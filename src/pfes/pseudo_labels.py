@@ -7,35 +7,45 @@ Conventions
 -----------
 T frames of one video, I points, D channels. Frames 0-based, ranges inclusive and clipped to the video, the last frame
 counts. Class order macro, micro; a macro and a micro instance may share frames, hence one row of labels per class.
-x_j is the hidden feature (X of pfes.heads) and a_j the intensity of frame j, both from a pass without dropout and
-without gradient. Epochs count from 0.
+x_j is the hidden feature (X of pfes.heads) and a_j the intensity of frame j; no gradient flows through labels.
+Epochs count from 0. Nothing here waits for the device: shapes depend on T, I and the parameters alone.
 
 Stages
 ------
 1 (hard_epochs): label 1 on p +- 5 (macro), +- 3 (micro).
-2 (gaussian_epochs): Gaussian of feature distance around x_p on p +- 4, +- 2.
-3 (the rest): Gaussian of feature distance around the pseudo-apex, on a range as long as the intensity says.
+2 (gaussian_epochs): soft label around x_p on p +- 4, +- 2.
+3 (the rest): soft label around the pseudo-apex, on a range as long as the intensity says.
+
+Strategies, of the soft label on a range K of stages 2 and 3
+------------------------------------------------------------
+gim         exp(-|x_j - mu|^2 / (2 sigma^2)), mu = x at the pseudo-apex, sigma^2 the mean of |x_j - mu|^2 over K.
+class-wise  the same with mu = the mean x of all points of the class in this video; its points, not its pseudo-apexes.
+cosine      cosine similarity of x_j to x at the pseudo-apex, 0 where it is negative (ours).
+hard        1.
 
 Differences
 -----------
-The release reads x and a from the pass with dropout and clamps the half-width of stage 3 (``half_widths``); the paper
-and the default do neither. Of overlapping instances of one class one whole instance is kept, drawn per call.
+The release has its own ranges and constants (pfes.losses.release); of these the clamp of the half-width is a parameter
+here (``half_widths``). Of overlapping instances of one class one whole instance is kept, drawn per call (``random``).
 A video without any point has no labelled expression, so all of its frames are neutral (``empty_is_neutral``); by eq. 6
 to the letter it would teach nothing. Frames that are not valid are never labelled.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pfes.errors import InputError
 
 Overlap = Literal["random", "higher", "lower", "later"]
-OVERLAPS: tuple[Overlap, ...] = ("random", "higher", "lower", "later")
+Strategy = Literal["gim", "hard", "cosine", "class-wise"]
+LabelPass = Literal["clean", "as_released"]
 HARD_HALF = (5, 3)  # stage 1, frames on each side: macro, micro
 GAUSSIAN_HALF = (4, 2)  # stage 2
+MARGIN = 1e-4  # frames; keeps d L / 2 = 1.2 * 5 / 2 at 3 in floating point
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,10 @@ class GimParameters:
     d : range over counted frames (eq. 4).
     half_widths : least and most half-width of the range for macro and micro, frames; None for the paper's form,
         ((8, 18), (4, 8)) for the release's.
+    strategy : soft label of stages 2 and 3.
     overlap : of two instances of one class that share frames, which one labels them.
+    label_pass : x and a come from a pass without dropout and gradient (``clean``), or from the training pass with
+        dropout where the published code has it (``as_released``).
     empty_is_neutral : all frames of a video without points are neutral.
     """
 
@@ -64,12 +77,16 @@ class GimParameters:
     k_c: tuple[int, int] = (32, 16)
     d: float = 1.2
     half_widths: tuple[tuple[int, int], tuple[int, int]] | None = None
+    strategy: Strategy = "gim"
     overlap: Overlap = "random"
+    label_pass: LabelPass = "clean"
     empty_is_neutral: bool = True
 
     def __post_init__(self) -> None:
-        if self.overlap not in OVERLAPS:
-            raise InputError(f"gim: overlap {self.overlap!r} is not known; expected one of {', '.join(OVERLAPS)}")
+        for name, allowed in (("strategy", Strategy), ("overlap", Overlap), ("label_pass", LabelPass)):
+            value, known = getattr(self, name), get_args(allowed)
+            if value not in known:
+                raise InputError(f"gim: {name} {value!r} is not known; expected one of {', '.join(known)}")
 
     def stage(self, epoch: int) -> int:
         """Return the stage 1, 2 or 3 of ``epoch``."""
@@ -81,6 +98,14 @@ class GimParameters:
         share = (epoch - first) / max(self.theta_epochs - 1 - first, 1)
         return self.theta_start + (self.theta_end - self.theta_start) * min(max(share, 0.0), 1.0)
 
+    def longest_half(self) -> int:
+        """Return the greatest half-width that any range of any stage can have, frames."""
+        if self.half_widths is not None:
+            halves = [most for _, most in self.half_widths]
+        else:
+            halves = [int(self.d * (2 * (k // 2) + 1) / 2 + MARGIN) for k in self.k_c]
+        return max(*halves, *HARD_HALF, *GAUSSIAN_HALF)
+
 
 @dataclass(frozen=True)
 class PseudoLabels:
@@ -88,20 +113,24 @@ class PseudoLabels:
 
     Parameters
     ----------
-    soft : [2, T] soft intensity labels in (0, 1] of macro and micro, 0 where unlabelled.
+    soft : [2, T] soft intensity labels in [0, 1] of macro and micro, 0 where unlabelled.
     labelled : [2, T] bool, where ``soft`` holds a label.
     neutral : [T] bool, frames taken as neutral (label 0).
     apex_frames : [I] pseudo-apex of each point; the point itself in stages 1 and 2.
+    half_widths : [I] int64, the range of each instance in frames on each side of ``apex_frames``.
     point_classes : [I] class index of each point.
     stage : 1, 2 or 3.
+    most_labelled : bound on the number of labelled frames, known without reading the tensors.
     """
 
     soft: Tensor
     labelled: Tensor
     neutral: Tensor
     apex_frames: Tensor
+    half_widths: Tensor
     point_classes: Tensor
     stage: int
+    most_labelled: int
 
 
 @torch.no_grad()
@@ -120,29 +149,40 @@ def pseudo_labels(
 
     Parameters
     ----------
-    hidden : x [T, D]; intensity : a [T] in [0, 1]; both from a pass without dropout.
+    hidden : x [T, D]; intensity : a [T] in [0, 1]; both of the pass ``params.label_pass``.
     point_frames, point_classes : int64 [I], classes 0 macro and 1 micro.
     valid : [T] bool, frames that may be labelled; None for all.
-    generator : CPU generator of the ``random`` overlap rule.
+    generator : of the ``random`` overlap rule.
     """
     valid = torch.ones_like(intensity, dtype=torch.bool) if valid is None else valid
-    stage, centres = params.stage(epoch), point_frames
+    stage, apex, strategy = params.stage(epoch), point_frames, params.strategy
     if stage == 1:
-        inside = within(centres, _per_class(HARD_HALF, point_classes), valid)
-        soft = inside.to(hidden.dtype)
+        half, strategy = by_class(HARD_HALF, point_classes), "hard"
+    elif stage == 2:
+        half = by_class(GAUSSIAN_HALF, point_classes)
     else:
-        if stage == 2:
-            half = _per_class(GAUSSIAN_HALF, point_classes)
-        else:
-            centres = pseudo_apex(intensity, point_frames, point_classes, params, valid)
-            half = half_widths(intensity, centres, point_classes, params.theta(epoch), params, valid)
-        inside = within(centres, half, valid)
-        soft = gaussian(hidden, centres, inside)
+        apex = pseudo_apex(intensity, point_frames, point_classes, params.k_c, valid)
+        half = half_widths(intensity, apex, point_classes, params.theta(epoch), params, valid)
+    inside = within(apex, half, valid)
+    longest = params.longest_half()
+    if strategy == "hard":
+        soft = inside.to(hidden.dtype)
+    elif strategy == "cosine":
+        soft = cosine(hidden, hidden[apex], apex, inside, longest)
+    else:
+        mu = hidden[apex] if strategy == "gim" else class_means(hidden[point_frames], point_classes)
+        soft = gaussian(hidden, mu, apex, inside, longest)
     soft, labelled = merge(soft, inside, point_frames, point_classes, params.overlap, generator)
     neutral = neutral_frames(intensity, labelled.any(0), valid)
     if params.empty_is_neutral and len(point_frames) == 0:
         neutral = valid.clone()
-    return PseudoLabels(soft, labelled, neutral, centres, point_classes, stage)
+    most = min(len(point_frames) * (2 * longest + 1), len(intensity))
+    return PseudoLabels(soft, labelled, neutral, apex, half, point_classes, stage, most)
+
+
+def by_class(values: tuple[int, int], point_classes: Tensor) -> Tensor:
+    """Return int64 [I], the value of each point's class."""
+    return torch.where(point_classes == 0, values[0], values[1])
 
 
 def within(centres: Tensor, half: Tensor, valid: Tensor) -> Tensor:
@@ -152,10 +192,13 @@ def within(centres: Tensor, half: Tensor, valid: Tensor) -> Tensor:
 
 
 def pseudo_apex(
-    intensity: Tensor, point_frames: Tensor, point_classes: Tensor, params: GimParameters, valid: Tensor
+    intensity: Tensor, point_frames: Tensor, point_classes: Tensor, k_c: tuple[int, int], valid: Tensor
 ) -> Tensor:
-    """Return [I], for each point p the first frame of highest intensity among |j - p| <= k_c / 4 (eq. 1)."""
-    near = within(point_frames, _per_class(params.k_c, point_classes) / 4, valid)
+    """Return [I], for each point p the first frame of highest intensity among |j - p| <= k_c / 4 (eq. 1).
+
+    A point without a valid frame so near is its own pseudo-apex.
+    """
+    near = within(point_frames, by_class(k_c, point_classes) / 4, valid)
     apex = torch.where(near, intensity, -1.0).argmax(1)
     return torch.where(near.any(1), apex, point_frames)
 
@@ -163,30 +206,56 @@ def pseudo_apex(
 def half_widths(
     intensity: Tensor, apex: Tensor, point_classes: Tensor, theta: float, params: GimParameters, valid: Tensor
 ) -> Tensor:
-    """Return [I], the half-width d L / 2 in frames; L counts a > theta among |j - apex| <= k_c / 2 (eq. 3)."""
-    near = within(apex, _per_class(params.k_c, point_classes) / 2, valid)
-    half = (near & (intensity > theta)).sum(1) * (params.d / 2)
-    half = torch.floor(half + 1e-4)  # whole frames; the margin keeps 1.2 * 5 / 2 at 3
+    """Return int64 [I], the whole frames in d L / 2; L counts a > theta among |j - apex| <= k_c / 2 (eq. 3)."""
+    near = within(apex, by_class(params.k_c, point_classes) / 2, valid)
+    half = torch.floor((near & (intensity > theta)).sum(1) * (params.d / 2) + MARGIN).long()
     if params.half_widths is not None:
-        least, most = (_per_class(bounds, point_classes) for bounds in zip(*params.half_widths, strict=True))
+        least, most = (by_class(bounds, point_classes) for bounds in zip(*params.half_widths, strict=True))
         half = torch.clamp(half, least, most)
     return half
 
 
-def gaussian(hidden: Tensor, centres: Tensor, inside: Tensor) -> Tensor:
-    """Return [I, T], exp(-|x_j - mu|^2 / (2 sigma^2)) on ``inside`` [I, T], mu = x at the centre (eq. 2, 4, 5).
+def gaussian(hidden: Tensor, mu: Tensor, centres: Tensor, inside: Tensor, longest: int, epsilon: float = 0.0) -> Tensor:
+    """Return [I, T], exp(-|x_j - mu|^2 / (2 sigma^2 + epsilon)) on ``inside``, 0 elsewhere (eq. 4, 5).
 
     sigma^2 is the mean of |x_j - mu|^2 over ``inside``. Where it is 0 all features are equal and the label is 1.
+
+    Parameters
+    ----------
+    hidden : x [T, D]; mu : [I, D]; centres : [I].
+    inside : [I, T] bool, true at most ``longest`` frames from the centre.
     """
-    squared = (
-        torch.stack([(hidden - mu).square().sum(1) for mu in hidden[centres]])
-        if len(centres)
-        else inside.to(hidden.dtype)
-    )
-    squared = squared * inside
-    variance = squared.sum(1) / inside.sum(1).clamp_min(1)
-    tiny = torch.finfo(hidden.dtype).tiny
-    return torch.exp(-squared / (2 * variance).clamp_min(tiny)[:, None]) * inside
+    frames, near, mask = _window(hidden, centres, inside, longest)
+    squared = (near - mu[:, None]).square().sum(2) * mask  # [I, W]
+    variance = squared.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+    soft = torch.exp(-squared / (2 * variance + epsilon).clamp_min(torch.finfo(hidden.dtype).tiny))
+    return _spread(soft * mask, frames, longest, len(hidden))
+
+
+def cosine(hidden: Tensor, mu: Tensor, centres: Tensor, inside: Tensor, longest: int) -> Tensor:
+    """Return [I, T], the cosine similarity of x_j and mu on ``inside``, 0 elsewhere and where it is negative."""
+    frames, near, mask = _window(hidden, centres, inside, longest)
+    soft = functional.cosine_similarity(near, mu[:, None], dim=2).clamp(0, 1)
+    return _spread(soft * mask, frames, longest, len(hidden))
+
+
+def class_means(points: Tensor, point_classes: Tensor) -> Tensor:
+    """Return [I, D], for each point the mean of ``points`` [I, D] over the points of its class."""
+    same = (point_classes[:, None] == point_classes).to(points.dtype)  # [I, I]
+    return same @ points / same.sum(1, keepdim=True)
+
+
+def _window(hidden: Tensor, centres: Tensor, inside: Tensor, longest: int) -> tuple[Tensor, Tensor, Tensor]:
+    # frames [I, W] around each centre (some beyond the video), x there [I, W, D], and which of them are inside [I, W]
+    frames = centres[:, None] + torch.arange(-longest, longest + 1, device=hidden.device)
+    held = frames.clamp(0, len(hidden) - 1)
+    return frames, hidden[held], inside.gather(1, held) & (frames == held)
+
+
+def _spread(values: Tensor, frames: Tensor, longest: int, count: int) -> Tensor:
+    # values [I, W] at frames [I, W] -> [I, T]; the margin takes what lies beyond the video
+    padded = values.new_zeros(len(values), count + 2 * longest)
+    return padded.scatter(1, frames + longest, values)[:, longest : longest + count]
 
 
 def merge(
@@ -200,36 +269,35 @@ def merge(
     """Merge labels per instance [I, T] to labels per class: soft [2, T] and labelled [2, T].
 
     Where instances of one class overlap, one of them labels the frame: ``random`` an instance drawn for all its frames,
-    ``higher`` or ``lower`` by label, ``later`` the later point.
+    ``higher`` or ``lower`` by label, ``later`` the later point (of equal frames the one listed later).
     """
-    labelled = torch.stack([(inside & (point_classes == c)[:, None]).any(0) for c in (0, 1)])
+    own = torch.stack([inside & (point_classes == c)[:, None] for c in (0, 1)])  # [2, I, T]
+    labelled = own.any(1)
     if len(soft) == 0:
         return soft.new_zeros(labelled.shape), labelled
     if overlap == "random":
-        priority = torch.rand(len(soft), generator=generator).to(soft)[:, None].expand_as(soft)
+        device = generator.device if generator is not None else soft.device
+        draws = torch.rand(len(soft), generator=generator, device=device)
+        priority = draws.to(soft.device, soft.dtype, non_blocking=True)[:, None].expand_as(soft)
     elif overlap == "later":
-        priority = point_frames.argsort(stable=True).argsort().to(soft)[:, None].expand_as(soft)
+        priority = point_frames.argsort(stable=True).argsort().to(soft.dtype)[:, None].expand_as(soft)
     else:
         priority = soft if overlap == "higher" else -soft
-    rows = []
-    for c in (0, 1):
-        own = inside & (point_classes == c)[:, None]
-        winner = torch.where(own, priority, -torch.inf).argmax(0, keepdim=True)  # [1, T]
-        rows.append(soft.gather(0, winner)[0] * labelled[c])
-    return torch.stack(rows), labelled
+    winner = torch.where(own, priority, -torch.inf).argmax(1, keepdim=True)  # [2, 1, T]
+    return soft.expand_as(own).gather(1, winner)[:, 0] * labelled, labelled
 
 
-def neutral_frames(intensity: Tensor, labelled: Tensor, valid: Tensor) -> Tensor:
+def neutral_frames(intensity: Tensor, labelled: Tensor, valid: Tensor, least: int = 0) -> Tensor:
     """Return [T] bool: the N_neut = min(N_exp, T - N_exp) unlabelled frames of lowest intensity (eq. 6).
 
     N_exp counts ``labelled`` [T], T the valid frames; of equal intensities the earlier frame comes first.
+
+    Parameters
+    ----------
+    least : at least so many, as far as there are unlabelled frames.
     """
     free = valid & ~labelled
-    count = torch.minimum(labelled.sum(), free.sum())
+    count = torch.minimum(labelled.sum(), free.sum()).clamp_min(least)
     order = torch.where(free, intensity, torch.inf).argsort(stable=True)
     chosen = torch.arange(len(order), device=order.device) < count
-    return torch.zeros_like(free).scatter(0, order, chosen)
-
-
-def _per_class(values: tuple[int, int], point_classes: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=point_classes.device)[point_classes]
+    return torch.zeros_like(free).scatter(0, order, chosen) & free

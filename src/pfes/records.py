@@ -36,6 +36,15 @@ EXPRESSION_COLUMNS = (
     "native_onset", "native_apex", "native_offset", "row",
 )  # fmt: skip
 POINT_COLUMNS = ("subject", "video_id", "instance", "class", "frame")
+FRAME_COLUMNS = (
+    "class",
+    "onset",
+    "apex",
+    "offset",
+    "score",
+    "mean_intensity",
+    "peak_intensity",
+)  # proposals of one video
 PROPOSAL_COLUMNS = (
     "subject", "video_id", "class", "onset", "apex", "offset", "native_onset", "native_apex", "native_offset",
     "onset_s", "apex_s", "offset_s", "score", "mean_intensity", "peak_intensity",

@@ -14,6 +14,8 @@ None in what is computed. Attention over 3 to 17 tokens is written out with batc
 fused kernel spends most of its time on copies and on a softmax over a tiny last dimension; results agree to rounding.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +23,7 @@ from torch.nn import functional
 WINDOW = 17
 REGIONS = ((0, 3), (3, 6), (6, 10))  # left brow, right brow, mouth: ROI ranges of the facial local graph pooling
 Padding = tuple[int, int, int, int]
+Stage = tuple[nn.BatchNorm1d, Callable[[Tensor, Tensor], Tensor]]  # (norm, rest): x becomes rest(x, norm(x))
 JOINT_PADDING: Padding = (1, 1, 1, 0)  # as inside the P-FES release: 17 -> 9 -> 5 -> 3 -> 1 steps
 STANDALONE_PADDING: Padding = (0, 0, 1, 1)  # as in the stand-alone release: 17 -> 8 -> 3 -> 2 -> 1 steps
 
@@ -55,19 +58,42 @@ class SpotFormer(nn.Module):
         self.down4 = TimeDown(width, padding[3])
 
     def forward(self, snippets: Tensor) -> Tensor:
-        """Return features [N, D] of ``snippets`` [N, 17, 10, 2]; shapes on the right are for JOINT_PADDING."""
-        x = self.embed(snippets)  # [N, 17, 10, D]
-        x = self.space1(x)  # [N, 17, 10, D]
-        x = self.time1(x.transpose(1, 2))  # [N, 10, 17, D]
-        x = normalise(self.pool1, x)
-        x = torch.stack([x[:, first:last].amax(1) for first, last in REGIONS], 1)  # [N, 3, 17, D]
-        x = self.down1(x)  # [N, 3, 9, D]
-        x = self.space2(x.transpose(1, 2))  # [N, 9, 3, D]
-        x = self.time2(x.transpose(1, 2))  # [N, 3, 9, D]
-        x = normalise(self.pool2, x).amax(1)  # [N, 9, D]
-        x = self.time3(self.down2(x))  # [N, 5, D]
-        x = self.time4(self.down3(x))  # [N, 3, D]
-        return self.down4(x).squeeze(1)  # [N, D]
+        """Return features [N, D] of ``snippets`` [N, 17, 10, 2]."""
+        x = self.embed.linear(snippets)  # [N, 17, 10, D]
+        for norm, after in self.stages():
+            x = after(x, normalise(norm, x))
+        return x
+
+    def stages(self) -> list[Stage]:
+        """Return the network behind the embedding's Linear as (BatchNorm, rest) pairs, 19 of them, in order.
+
+        A stage turns its input x into rest(x, BatchNorm(x)). Only the BatchNorm looks across frames; shapes on the right
+        are what each stage returns, for JOINT_PADDING.
+        """
+        return [
+            (self.embed.norm, self.embed.place),  # [N, 17, 10, D]
+            *_stages(self.space1, across),  # [N, 10, 17, D]
+            *_stages(self.time1),  # [N, 10, 17, D]
+            (self.pool1, lambda x, y: torch.stack([y[:, a:b].amax(1) for a, b in REGIONS], 1)),  # [N, 3, 17, D]
+            (self.down1.norm, lambda x, y: across(self.down1.halve(x, y))),  # [N, 9, 3, D]
+            *_stages(self.space2, across),  # [N, 3, 9, D]
+            *_stages(self.time2),  # [N, 3, 9, D]
+            (self.pool2, lambda x, y: y.amax(1)),  # [N, 9, D]
+            (self.down2.norm, self.down2.halve),  # [N, 5, D]
+            *_stages(self.time3),
+            (self.down3.norm, self.down3.halve),  # [N, 3, D]
+            *_stages(self.time4),
+            (self.down4.norm, lambda x, y: self.down4.halve(x, y).squeeze(1)),  # [N, D]
+        ]
+
+
+def across(tokens: Tensor) -> Tensor:
+    """Swap time and place, [N, A, B, D] to [N, B, A, D], so that the next attention runs over the other."""
+    return tokens.transpose(1, 2)
+
+
+def _stages(block: "Block", then: Callable[[Tensor], Tensor] = lambda tokens: tokens) -> list[Stage]:
+    return [(block.norm1, block.attend), (block.norm2, lambda x, y: then(block.feed_forward(x, y)))]
 
 
 class Embedding(nn.Module):
@@ -84,11 +110,10 @@ class Embedding(nn.Module):
         self.dropout = dropout
         self.register_buffer("region", torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2, 2]), persistent=False)
 
-    def forward(self, snippets: Tensor) -> Tensor:
-        """Return tokens [N, 17, 10, D] of ``snippets`` [N, 17, 10, 2]."""
+    def place(self, tokens: Tensor, normalised: Tensor) -> Tensor:
+        """Return tokens [N, 17, 10, D] with their positions, from the normalised linear map of the flow."""
         position = self.time_position[:WINDOW, None] + self.region_position[self.region]  # [17, 10, D]
-        tokens = normalise(self.norm, self.linear(snippets)) + position
-        return functional.dropout(tokens, self.dropout, self.training)
+        return functional.dropout(normalised + position, self.dropout, self.training)
 
 
 class Block(nn.Module):
@@ -102,13 +127,14 @@ class Block(nn.Module):
         self.out = nn.Linear(width, width)
         self.mlp1, self.mlp2 = nn.Linear(width, width), nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def attend(self, tokens: Tensor, normalised: Tensor) -> Tensor:
         """Return tokens of the same shape [..., L, D]; attention runs over L."""
-        shape = tokens.shape
-        x = tokens.reshape(-1, *shape[-2:])  # [B, L, D]
-        x = x + self.out(attention(self.qkv(normalise(self.norm1, x)), self.heads))
-        x = x + self.mlp2(functional.gelu(self.mlp1(normalise(self.norm2, x))))
-        return x.view(shape)
+        sequences = normalised.reshape(-1, *tokens.shape[-2:])  # [B, L, D]
+        return tokens + self.out(attention(self.qkv(sequences), self.heads)).view(tokens.shape)
+
+    def feed_forward(self, tokens: Tensor, normalised: Tensor) -> Tensor:
+        """Return tokens of the same shape [..., D]."""
+        return tokens + self.mlp2(functional.gelu(self.mlp1(normalised)))
 
 
 class TimeDown(nn.Module):
@@ -120,13 +146,12 @@ class TimeDown(nn.Module):
         self.conv = nn.Conv1d(width, width, 3, stride=2, padding=padding, bias=False)
         self.padding = padding
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return tokens [..., S', D] of ``tokens`` [..., S, D], S' = (S + 2 padding - 3) // 2 + 1."""
-        x = functional.pad(normalise(self.norm, tokens), (0, 0, self.padding, self.padding))
+    def halve(self, tokens: Tensor, normalised: Tensor) -> Tensor:
+        """Return tokens [..., S', D] of ``normalised`` [..., S, D], S' = (S + 2 padding - 3) // 2 + 1."""
+        x = functional.pad(normalised, (0, 0, self.padding, self.padding))
         taps = torch.cat([x[..., k : x.shape[-2] - 2 + k : 2, :] for k in range(3)], -1)  # [..., S', 3 D]
-        return functional.linear(
-            taps, self.conv.weight.transpose(1, 2).flatten(1)
-        )  # one product, no copy to [.., D, S]
+        weight = self.conv.weight.transpose(1, 2).flatten(1)  # one product, no copy to [..., D, S]
+        return functional.linear(taps, weight)
 
 
 def normalise(norm: nn.BatchNorm1d, tokens: Tensor) -> Tensor:

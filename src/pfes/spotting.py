@@ -3,7 +3,8 @@
 Differences from a run
 ----------------------
 There is no held-out subject: given a run folder, intensity and class scores are the means over the models of all folds
-and seeds of one experiment, each of which was trained without one subject.
+and seeds of one experiment, each of which was trained without one subject; so are the ten outputs of the fully
+supervised system.
 """
 
 import logging
@@ -26,6 +27,8 @@ from pfes.model import SpottingModel, load_model, predict
 from pfes.proposals import SpotParameters, locate, propose
 from pfes.records import CLASSES, file_name
 from pfes.snippets import SnippetParameters, write_snippets
+from pfes.supervised import supervised_outputs
+from pfes.supervised_decode import decode as decode_outputs
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +73,17 @@ def spot(
     models, settings = load_models(model_paths(Path(model), experiment))
     params = build(SpotParameters, settings["spot"])
     snippets, valid = _snippets(str(recording), out, settings, fps)
-    curves = [predict(one, snippets)[1:] for one in models]
-    intensity = np.mean([curve for curve, _ in curves], axis=0)
-    class_scores = np.mean([scores for _, scores in curves], axis=0)
+    predicted = [predict(one, snippets) for one in models]
+    intensity = np.mean([curve for _, curve, _ in predicted], axis=0)
+    class_scores = np.mean([scores for _, _, scores in predicted], axis=0)
     rate = float(store.attributes(out / "faces.h5", "faces")["fps"])
-    found = Spotted(
-        intensity, class_scores, propose(intensity, class_scores, params, valid=valid, fps=rate), rate, valid
-    )
+    given = [supervised_outputs(one, features) for one, (features, _, _) in zip(models, predicted, strict=True)]
+    outputs = [part for part in given if part is not None]
+    if outputs:
+        proposals = decode_outputs(np.mean(outputs, axis=0), params.supervised, valid=valid)
+    else:
+        proposals = propose(intensity, class_scores, params, valid=valid, fps=rate)
+    found = Spotted(intensity, class_scores, proposals, rate, valid)
     _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
     return found
 

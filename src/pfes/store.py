@@ -63,6 +63,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
     "scores": {
         "intensity/{video}": (("frame",), "1"),
         "class_scores/{video}": (("frame", "class"), "1"),
+        "outputs/{video}": (("frame", "output"), "1"),  # of the fully supervised system only: see pfes.supervised
     },
 }
 

@@ -7,4 +7,5 @@ from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     snippets = {Path(path).stem: path for path in snakemake.input.snippets}
-    extract_features(snakemake.input.model, snippets, snakemake.output[0])
+    cached = snakemake.input.cached[0] if snakemake.input.cached else None
+    extract_features(snakemake.input.model, snippets, snakemake.output[0], cached_path=cached)

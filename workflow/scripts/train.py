@@ -5,14 +5,14 @@ from pathlib import Path
 from pfes.config import build
 from pfes.logs import stage
 from pfes.model import ModelParameters
-from pfes.training import TrainingParameters, train_fold
+from pfes.training import CachedSource, TrainingParameters, train_fold
 
 with stage(snakemake.log[0]):
-    p = snakemake.params
+    p, inputs = snakemake.params, snakemake.input
     train_fold(
-        {Path(path).stem: path for path in snakemake.input.snippets},
-        snakemake.input.points,
-        snakemake.input.videos,
+        {Path(path).stem: path for path in inputs.snippets},
+        inputs.points,
+        inputs.videos,
         p.held_out,
         snakemake.output.model,
         snakemake.output.log,
@@ -22,4 +22,7 @@ with stage(snakemake.log[0]):
         experiment=snakemake.wildcards.experiment,
         spotting=p.spotting,
         validation=p.validation,
+        out_apexes=snakemake.output.apexes,
+        expressions_path=next(iter(inputs.expressions), None),
+        cached=CachedSource(inputs.cached_model[0], inputs.cached_features[0]) if inputs.cached_model else None,
     )

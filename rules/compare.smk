@@ -1,0 +1,121 @@
+FIRST_FOLD = next(iter(FOLDS))
+POINT_SUPERVISED = [
+    name
+    for name, own in EXPERIMENTS.items()
+    if own["training"]["system"] != "supervised"
+]
+
+
+rule compare:
+    input:
+        [path for paths in RUN_FILES["scores"].values() for path in paths],
+        counts=RUN / "evaluate/counts.parquet",
+        expressions=RUN / "dataset/expressions.parquet",
+        videos=RUN / "dataset/videos.parquet",
+        truth=list(RUN_FILES["truth"].values()),
+    output:
+        table=RUN / "evaluate/comparison.parquet",
+        figure=report(
+            RUN / "figures/comparison.svg",
+            caption="../workflow/report/comparison.rst",
+            category="Comparison",
+            labels={"figure": "F1 of every experiment"},
+        ),
+        consecutive=report(
+            RUN / "figures/consecutive.svg",
+            caption="../workflow/report/consecutive.rst",
+            category="Comparison",
+            labels={"figure": "Expressions in quick succession"},
+        ),
+    log:
+        LOGS / "compare.log",
+    benchmark:
+        BENCHMARKS / "compare.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        scores={
+            name: per_fold("spot", "scores.h5", name, SEEDS[0]) for name in EXPERIMENTS
+        },
+        truth=RUN_FILES["truth"],
+        code=code("pfes.experiment_data"),
+    script:
+        "../workflow/scripts/compare.py"
+
+
+rule apex_distance:
+    input:
+        apexes=[
+            path
+            for name in POINT_SUPERVISED
+            for seed in SEEDS
+            for path in per_fold("train", "apexes.parquet", name, seed)
+        ],
+        points=expand(
+            RUN / "points/{experiment}/seed{seed}.parquet",
+            experiment=POINT_SUPERVISED,
+            seed=SEEDS,
+        ),
+        expressions=RUN / "dataset/expressions.parquet",
+    output:
+        report(
+            RUN / "figures/apex_distance.svg",
+            caption="../workflow/report/apex_distance.rst",
+            category="Comparison",
+            labels={"figure": "Pseudo-apex and true apex, per epoch"},
+        ),
+    log:
+        LOGS / "apex_distance.log",
+    benchmark:
+        BENCHMARKS / "apex_distance.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        apexes={
+            name: [
+                path
+                for seed in SEEDS
+                for path in per_fold("train", "apexes.parquet", name, seed)
+            ]
+            for name in POINT_SUPERVISED
+        },
+        points={
+            name: [RUN / f"points/{name}/seed{seed}.parquet" for seed in SEEDS]
+            for name in POINT_SUPERVISED
+        },
+        code=code("pfes.experiment_data"),
+    script:
+        "../workflow/scripts/apex_distance.py"
+
+
+rule pseudo_labels:
+    input:
+        model=RUN / "train/{experiment}" / FIRST_FOLD / f"seed{SEEDS[0]}/model.pt",
+        points=RUN / f"points/{{experiment}}/seed{SEEDS[0]}.parquet",
+        snippets=list(per_video("snippets", FOLDS[FIRST_FOLD].train).values()),
+        expressions=RUN / "dataset/expressions.parquet",
+        truth=list(RUN_FILES["truth"].values()),
+    output:
+        report(
+            RUN / "figures/pseudo_labels/{experiment}.svg",
+            caption="../workflow/report/pseudo_labels.rst",
+            category="Pseudo-labels",
+            labels={"experiment": "{experiment}"},
+        ),
+    log:
+        LOGS / "pseudo_labels/{experiment}.log",
+    benchmark:
+        BENCHMARKS / "pseudo_labels/{experiment}.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        truth=RUN_FILES["truth"],
+        code=code("pfes.experiment_data"),
+    script:
+        "../workflow/scripts/pseudo_labels.py"

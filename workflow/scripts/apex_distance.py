@@ -1,0 +1,8 @@
+"""Draw how far pseudo-apex frames are from the true apex, epoch by epoch."""
+
+from pfes.experiment_data import write_apex_figure
+from pfes.logs import stage
+
+with stage(snakemake.log[0]):
+    p = snakemake.params
+    write_apex_figure(p.apexes, p.points, snakemake.input.expressions, snakemake.output[0])
