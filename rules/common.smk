@@ -7,8 +7,10 @@ from snakemake.exceptions import WorkflowError
 
 from pfes import config as configuration
 from pfes import datasets
+from pfes.cache import faces_key, flow_key, note
 from pfes.errors import InputError
 from pfes.folds import FoldParameters, count_instances, make_folds
+from pfes.landmarks import FaceParameters, check_backend
 from pfes.provenance import code_digest
 from pfes.records import file_name
 
@@ -21,6 +23,7 @@ configuration.prepare_jobs()
 
 try:
     configuration.check(config, SCHEMAS / "config.schema.yaml", "config")
+    FACE_MODELS = check_backend(configuration.build(FaceParameters, config["faces"]))
     RELEASE = datasets.load(
         config["dataset"]["name"], config["dataset"], RUN / "dataset"
     )
@@ -42,6 +45,14 @@ except InputError as error:
 
 VIDEOS = {video.video_id: video for video in RELEASE.videos}
 SEEDS = config["seeds"]
+# Parameters of the costly stages, sorted: neither their order in a file nor the device reruns anything.
+SAMPLING, FACES, FLOW = (
+    {key: config[section][key] for key in sorted(config[section]) if key != "device"}
+    for section in ("sampling", "faces", "flow")
+)
+KEYS = {"faces": faces_key(SAMPLING, FACES)}
+KEYS["flow"] = flow_key(FLOW, KEYS["faces"])
+FACES_FOLDER, FLOW_FOLDER = RUN / "faces" / KEYS["faces"], RUN / "flow" / KEYS["flow"]
 code = cache(code_digest)  # a change in the package reruns the stages that use it
 
 
@@ -52,10 +63,14 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+onstart:
+    note(RUN, KEYS)
+
+
 def per_video(stage, subjects=None):
     """Return {video: path} of a stage's files, for all videos or those of ``subjects``."""
     return {
-        name: RUN / stage / f"{name}.h5"
+        name: RUN / stage / KEYS.get(stage, "") / f"{name}.h5"
         for name, video in VIDEOS.items()
         if subjects is None or video.subject in subjects
     }

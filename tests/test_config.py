@@ -95,7 +95,7 @@ def test_shipped_experiments_pass(path):
     [
         ({"flow": {"sise": 64}}, r"my.yaml: unknown key 'flow.sise'; did you mean 'size'\?"),
         ({"sead": [1]}, r"unknown key 'sead'; did you mean 'seeds'\?"),
-        ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre"),
+        ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre, device"),
         ({"flow": {"method": "lucas"}}, r"flow.method: 'lucas' is not one of"),
         ({"training": {"epochs": 0}}, r"training.epochs: 0 is less than the minimum of 1"),
         ({"folds": {"scheme": "loso"}}, r"folds.scheme: 'loso' is not one of"),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.logging import RichHandler
 from rich.table import Table
 
@@ -50,6 +51,88 @@ def spot(
         table.add_row(row["class"], *times, f"{row['score']:.2f}")
     console.print(table)
     console.print(f"{out / 'proposals.csv'}, intensity.csv, intensity.png, overlay.mp4", soft_wrap=True)
+
+
+@app.command()
+def features(
+    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
+    out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+    format: Annotated[list[str], typer.Option(help="Also write npz or csv.")] = [],  # noqa: B006
+    plots: Annotated[bool, typer.Option("--plots", help="Also draw the motion of each ROI over time.")] = False,
+) -> None:
+    """Write snippets (SW-MRO optical flow at the regions of interest) of videos; no model is needed."""
+    from pfes import extract
+    from pfes.check import read_config
+
+    if unknown := set(format) - set(extract.FORMATS):
+        raise InputError(f"--format {unknown.pop()}: expected {' or '.join(extract.FORMATS)}")
+    params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
+    lost = []
+    outcomes = extract.extract_all([str(video) for video in videos], out, params, fps=fps, jobs=jobs)
+    for number, outcome in enumerate(outcomes, 1):
+        files = [] if outcome.problem else extract.finish(out, outcome.name, format, plots=plots)
+        console.print(f"{number}/{len(videos)} {outcome.problem or ', '.join(map(str, files))}", soft_wrap=True)
+        lost += [outcome.problem] if outcome.problem else []
+    if lost:
+        raise InputError("\n  ".join([f"{len(lost)} of {len(videos)} recordings have no snippets:", *lost]))
+
+
+@app.command()
+def plot(
+    file: Annotated[Path, typer.Argument(help="A file of snippets or of flow (.h5).")],
+    out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
+    lag: Annotated[int, typer.Option(min=1, max=16, help="Frames over which motion is measured.")] = 8,
+) -> None:
+    """Draw how each region of interest moves over time."""
+    from pfes import flow_figures
+
+    flow_figures.write_trajectories(file, out, lag=lag)
+    console.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def arrows(
+    video: Annotated[Path, typer.Argument(help="The recording.")],
+    faces: Annotated[Path, typer.Option(help="Its file of stage faces (.h5).")],
+    frame: Annotated[list[int], typer.Option(help="Sampled frame, from 0; may be given several times.")],
+    out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
+    lag: Annotated[int, typer.Option(min=1, max=16, help="Frames over which motion is measured.")] = 8,
+) -> None:
+    """Draw the optical flow of some frames as arrows over the face."""
+    from pfes import flow_figures
+
+    flow_figures.write_arrows(str(video), faces, frame, out, lag=lag)
+    console.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def cache(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    key: Annotated[str | None, typer.Argument(help="With --prune: the one key to delete.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what is not in use, or KEY.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """List the cached files of faces and flow by what computed them, or delete those that no run uses."""
+    from pfes import cache as files
+
+    table = Table("stage", "key", "files", "size", "in use", "parameters")
+    for entry in files.entries(run):
+        used = "yes" if entry.in_use else "no"
+        table.add_row(entry.stage, entry.key, str(entry.files), decimal(entry.bytes), used, entry.parameters)
+    console.print(table)
+    if not prune:
+        return
+    chosen = files.prunable(run, key)
+    total = f"{sum(entry.files for entry in chosen)} files, {decimal(sum(entry.bytes for entry in chosen))}"
+    names = ", ".join(f"{entry.stage}/{entry.key}" for entry in chosen)
+    if not chosen:
+        console.print("nothing to delete: all of it is in use")
+    elif yes or typer.confirm(f"delete {names} ({total})?"):
+        files.delete(chosen)
+        console.print(f"deleted {names} ({total})", soft_wrap=True)
 
 
 @app.command()
@@ -182,14 +265,84 @@ def labels(
 
 @bench.command("flow")
 def bench_flow(
-    sizes: Annotated[list[int], typer.Option(help="Sides of the crop, px.")] = [128, 256],  # noqa: B006
-    repeats: Annotated[int, typer.Option(help="Interleaved runs of every method.")] = 5,
+    sizes: Annotated[list[int] | None, typer.Option(help="Sides of the crop, px; 128, 224, 256 and 320.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Scenes of each kind, or windows of the video.")] = 3,
+    video: Annotated[Path | None, typer.Option(help="Time on windows of this video, without known motion.")] = None,
+    energy: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Compare the TV-L1 energy on two image files instead.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the tables to this file.")] = None,
 ) -> None:
     """Time and error of optical flow: OpenCV's methods and ours, against known displacement."""
-    from pfes import bench as benchmarks
+    from pfes import bench as machine_bench
+    from pfes import bench_flow as comparison
+    from pfes import store
 
-    console.print(benchmarks.machine())
-    console.print(benchmarks.bench_flow(sizes, repeats).to_string(index=False))
+    tables = comparison.tables(sizes, repeats, video, energy)
+    console.print(machine_bench.machine())
+    for name, table in tables.items():
+        console.print(f"\n{name}")
+        console.print(comparison.printable(table), soft_wrap=True)
+    if json_file:
+        found = {name: table.to_dict("records") for name, table in tables.items()}
+        with store.atomic(json_file) as temporary:
+            temporary.write_text(json.dumps({"machine": machine_bench.machine(), **found}, indent=1))
+
+
+@bench.command("faces")
+def bench_faces(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
+    dlib_model: Annotated[
+        Path | None,
+        typer.Option(help="shape_predictor_68_face_landmarks.dat; else from the package face_recognition_models."),
+    ] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+) -> None:
+    """How far the backends mediapipe and dlib differ on a recording: places of the ROIs, and features."""
+    from pfes import bench as machine_bench
+    from pfes import bench_faces as comparison
+
+    console.print(machine_bench.machine())
+    table, backends = comparison.bench_faces(str(video), str(dlib_model) if dlib_model else None, fps=fps)
+    console.print(backends)
+    console.print(table.to_string(index=False, float_format="%.3f"))
+
+
+@bench.command("truth")
+def bench_truth(
+    subjects: Annotated[int, typer.Option(min=1, help="Identities, one video each.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Length of each video, s.")] = 10.5,
+    config: Annotated[Path | None, typer.Option(help="Configuration with other parameters of faces and flow.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the table to this file.")] = None,
+) -> None:
+    """Motion recovered at the ROIs against the motion that the demo renders, with head motion and without."""
+    from pfes import bench as machine_bench
+    from pfes import bench_truth as comparison
+    from pfes import extract, store
+    from pfes.check import read_config
+
+    params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
+    found = comparison.bench_truth(subjects, seconds, params)
+    console.print(machine_bench.machine())
+    console.print(found.to_string(index=False, float_format="%.3f"), soft_wrap=True)
+    if json_file:
+        with store.atomic(json_file) as temporary:
+            temporary.write_text(found.to_json(orient="records", indent=1))
+
+
+@bench.command("memory")
+def bench_memory(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    times: Annotated[int, typer.Option(min=2, help="How many times as long the long one is.")] = 10,
+    config: Annotated[Path | None, typer.Option(help="Configuration with other parameters of faces and flow.")] = None,
+) -> None:
+    """Peak memory of faces, flow and snippets on a video, and on the same content several times as long."""
+    from pfes import bench_memory as memory
+    from pfes import extract
+    from pfes.check import read_config
+
+    params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
+    console.print(memory.bench_memory(str(video), times, params).to_string(index=False), soft_wrap=True)
 
 
 def main() -> None:

@@ -18,14 +18,11 @@ from numpy.typing import NDArray
 
 from pfes import decode, figures, overlay, store
 from pfes.config import build
-from pfes.decode import SamplingParameters
 from pfes.errors import InputError
-from pfes.flow import FlowParameters, write_flow
-from pfes.landmarks import FaceParameters, write_faces
+from pfes.extract import STAGES, extract, parameters
 from pfes.model import SpottingModel, load_model, predict
 from pfes.proposals import SpotParameters, locate, propose
 from pfes.records import CLASSES, file_name
-from pfes.snippets import SnippetParameters, write_snippets
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +67,7 @@ def spot(
     models, settings = load_models(model_paths(Path(model), experiment))
     params = build(SpotParameters, settings["spot"])
     snippets, valid = _snippets(str(recording), out, settings, fps)
+    log.info("spotting")
     curves = [predict(one, snippets)[1:] for one in models]
     intensity = np.mean([curve for curve, _ in curves], axis=0)
     class_scores = np.mean([scores for _, scores in curves], axis=0)
@@ -114,21 +112,14 @@ def load_models(paths: Sequence[Path]) -> tuple[list[SpottingModel], dict[str, A
 def _snippets(
     recording: str, out: Path, settings: dict[str, Any], fps: float
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    faces, flow, snippets = (out / f"{stage}.h5" for stage in ("faces", "flow", "snippets"))
-    log.info("1/4 faces")
-    write_faces(
-        recording, fps, faces, build(SamplingParameters, settings["sampling"]), build(FaceParameters, settings["faces"])
-    )
-    log.info("2/4 optical flow, %d frames", len(store.read(faces, "faces")["found"]))
-    write_flow(recording, faces, flow, build(FlowParameters, settings["flow"]))
-    log.info("3/4 spotting")
-    write_snippets(flow, snippets, build(SnippetParameters, settings["snippets"]))
-    arrays = store.read(snippets, "snippets")
+    paths = {stage: out / f"{stage}.h5" for stage in STAGES}
+    extract(recording, paths, parameters(settings), fps=fps)
+    arrays = store.read(paths["snippets"], "snippets")
     return arrays["snippets"], arrays["valid"].astype(bool)
 
 
 def _write_results(recording: str, out: Path, found: Spotted, params: SpotParameters, size: int) -> None:
-    log.info("4/4 curve and overlay")
+    log.info("curve and overlay")
     faces = store.read(out / "faces.h5", "faces")
     table = locate(found.proposals, "", file_name(Path(recording).stem), faces["native_frame"], found.fps)
     curve = pd.DataFrame(
@@ -152,7 +143,7 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
         with store.atomic(out / name) as temporary:
             temporary.write_bytes(content)
     frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
-    boxes = overlay.face_boxes(faces["landmarks"], size)
+    boxes = overlay.face_boxes(faces["landmarks"], size, faces["cut"])
     overlay.write_overlay(
         frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals
     )

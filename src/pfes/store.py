@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from pfes.errors import InputError
 
-VERSION = 1
+VERSION = 2
 log = logging.getLogger(__name__)
 
 # kind -> dataset -> (dimension names, units)
@@ -46,7 +46,10 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "landmarks": (("frame", "landmark", "xy"), "px of the recording"),
         "native_frame": (("frame",), "frame"),
         "found": (("frame",), "1"),
+        "state": (("frame",), "index of landmarks.STATES"),
+        "cut": (("frame",), "1"),
         "faces": (("frame",), "1"),
+        "confidence": (("frame",), "1"),
         "interocular": (("frame",), "px of the recording"),
         "pose": (("frame", "yaw_pitch_roll"), "degree"),
         "blur": (("frame",), "grey^2"),
