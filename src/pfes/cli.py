@@ -34,6 +34,9 @@ def spot(
     out: Annotated[Path, typer.Option(help="Folder for curve, proposals and overlay video.")],
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    intensity: Annotated[
+        bool, typer.Option("--intensity", help="Also continuous intensity, from the run's models.")
+    ] = False,
 ) -> None:
     """Spot expressions in one video of your own."""
     from pfes.logs import to_file
@@ -41,7 +44,7 @@ def spot(
 
     logging.getLogger("pfes.store").setLevel(logging.ERROR)  # a refusal ends this command, which then says why
     with to_file(out / "spot.log", logging.INFO):
-        found = spot_video(video, model, out, experiment=experiment, fps=fps)
+        found = spot_video(video, model, out, experiment=experiment, fps=fps, continuous=intensity)
     table = Table(
         "class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}"
     )
@@ -71,10 +74,18 @@ def info(
 @app.command()
 def summary(
     run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    intensity: Annotated[bool, typer.Option("--intensity", help="The table of continuous intensity instead.")] = False,
 ) -> None:
     """Print the results of a run and where its report is."""
     from pfes import store
     from pfes.report_tables import results_table
+
+    if intensity:
+        from pfes.intensity.comparison import rich_table
+
+        console.print(rich_table(store.read_table(run / "intensity" / "metrics.parquet", "intensity_metrics")))
+        console.print(f"figures: {run / 'intensity'}", soft_wrap=True)
+        return
 
     console.print(results_table(store.read_table(run / "evaluate" / "metrics.parquet", "metrics")))
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
