@@ -22,11 +22,13 @@ include: "rules/features.smk"  # SpotFormer features of that model
 include: "rules/spot.smk"  # scores and proposals, learned and training-free
 include: "rules/evaluate.smk"  # counts, F1, summary
 include: "rules/report.smk"  # figures and the page
+include: "rules/intensity.smk"  # continuous intensity, a system of its own
 
 
 localrules:
     all,
     complete,
+    intensity,
 
 
 rule all:
@@ -35,3 +37,4 @@ rule all:
         RUN / "report.html",
         RUN / "summary.json",
         RUN / "complete.txt",
+        rules.intensity.input if config["intensity"]["enabled"] else [],

@@ -43,6 +43,26 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
+
+def intensity_settings():
+    """Return name -> settings of each system of continuous intensity, checked like the section itself."""
+    systems = {}
+    for name, changes in config["intensity"]["systems"].items():
+        if changes is None:
+            continue
+        settings = configuration.merged(config["intensity"], changes)
+        configuration.check(
+            {**config, "intensity": settings},
+            SCHEMAS / "config.schema.yaml",
+            f"intensity.systems.{name}",
+        )
+        systems[file_name(name)] = {
+            key: settings[key]
+            for key in ("clips", "model", "training", "loss", "stream")
+        }
+    return systems
+
+
 VIDEOS = {video.video_id: video for video in RELEASE.videos}
 SEEDS = config["seeds"]
 # Parameters of the costly stages, sorted: neither their order in a file nor the device reruns anything.

@@ -11,12 +11,14 @@ from pfes.config import build, check, load_experiment, merged
 from pfes.datasets.demo import DemoParameters
 from pfes.decode import SamplingParameters
 from pfes.errors import InputError
+from pfes.evaluation import EvaluateParameters
 from pfes.flow import FlowParameters
 from pfes.folds import FoldParameters
 from pfes.landmarks import FaceParameters
 from pfes.model import ModelParameters
 from pfes.points import PointParameters
 from pfes.proposals import SpotParameters
+from pfes.report import ReportParameters
 from pfes.snippets import SnippetParameters
 from pfes.training import TrainingParameters
 
@@ -35,6 +37,8 @@ SECTIONS = {
     "training": TrainingParameters,
     "spot": SpotParameters,
     "baseline": BaselineParameters,
+    "evaluate": EvaluateParameters,
+    "report": ReportParameters,
 }
 
 

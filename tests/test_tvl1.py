@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def frames() -> Image:
 
 @pytest.mark.parametrize(
     ("amplitude", "shift", "median", "p95"),
-    # 1.3 times the largest error of seeds 0 to 4
+    # somewhat above the largest error of seeds 0 to 4
     [(0.1, 0, 0.03, 0.07), (0.3, 0, 0.04, 0.1), (1, 0, 0.055, 0.23), (3, 0, 0.08, 0.5), (0.5, 1.5, 0.05, 0.16)],
 )
 def test_known_displacement_is_recovered(amplitude: float, shift: float, median: float, p95: float) -> None:
@@ -45,8 +46,8 @@ def test_error_is_not_above_opencv(condition: str, amplitude: float) -> None:
     """In the face and at the ROIs, over a face and a cat's face, with and without noise and light change."""
     opencv = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
     ours, theirs = [], []
-    for name in ("astronaut", "chelsea"):
-        reference, moving, truth = scene(texture(name, SIZE), amplitude, CONDITIONS[condition], seed=1)
+    for name, seed in product(("astronaut", "chelsea"), range(3)):
+        reference, moving, truth = scene(texture(name, SIZE), amplitude, CONDITIONS[condition], seed=seed)
         for errors, flow in ((ours, tvl1(reference, moving)), (theirs, opencv(reference, moving, None))):
             regions = roi_errors(flow, truth, roi_boxes(SIZE))
             errors.append([*endpoint_error(flow, truth), np.median(regions), np.percentile(regions, 95)])

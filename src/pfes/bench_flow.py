@@ -9,7 +9,6 @@ median of the paired ratios of OpenCV's default TV-L1 to a solver. Times are pro
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -185,8 +184,6 @@ def _each(solve: Callable[[Image, Image], Any]) -> Solver:
 
 
 def _gpu() -> bool:
-    if find_spec("pfes.tvl1_cuda") is None:
-        return False
     import torch
 
     return torch.cuda.is_available()

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,6 +35,9 @@ def spot(
     out: Annotated[Path, typer.Option(help="Folder for curve, proposals and overlay video.")],
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    intensity: Annotated[
+        bool, typer.Option("--intensity", help="Also continuous intensity, from the run's models.")
+    ] = False,
 ) -> None:
     """Spot expressions in one video of your own."""
     from pfes.logs import to_file
@@ -42,7 +45,7 @@ def spot(
 
     logging.getLogger("pfes.store").setLevel(logging.ERROR)  # a refusal ends this command, which then says why
     with to_file(out / "spot.log", logging.INFO):
-        found = spot_video(video, model, out, experiment=experiment, fps=fps)
+        found = spot_video(video, model, out, experiment=experiment, fps=fps, continuous=intensity)
     table = Table(
         "class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}"
     )
@@ -154,10 +157,18 @@ def info(
 @app.command()
 def summary(
     run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    intensity: Annotated[bool, typer.Option("--intensity", help="The table of continuous intensity instead.")] = False,
 ) -> None:
     """Print the results of a run and where its report is."""
     from pfes import store
-    from pfes.report import results_table
+    from pfes.report_tables import results_table
+
+    if intensity:
+        from pfes.intensity.comparison import rich_table
+
+        console.print(rich_table(store.read_table(run / "intensity" / "metrics.parquet", "intensity_metrics")))
+        console.print(f"figures: {run / 'intensity'}", soft_wrap=True)
+        return
 
     console.print(results_table(store.read_table(run / "evaluate" / "metrics.parquet", "metrics")))
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
@@ -263,6 +274,45 @@ def labels(
     console.print(f"{out}: videos, expressions, repairs, refusals (.parquet)", soft_wrap=True)
 
 
+@app.command()
+def evaluate(
+    instances: Annotated[Path, typer.Option(help="List of labelled expressions, CSV or Parquet.")],
+    proposals: Annotated[Path, typer.Option(help="List of predicted intervals, CSV or Parquet.")],
+    videos: Annotated[Path | None, typer.Option(help="List of all videos; else those in the two lists count.")] = None,
+    protocol: Annotated[str, typer.Option(help="strict, gim-release, megc2020 or megc-strs.")] = "strict",
+    iou: Annotated[float, typer.Option(help="Least intersection over union of a hit.")] = 0.5,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Dataset to score; repeat for several. Else those the proposals name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    all_protocols: Annotated[bool, typer.Option("--all-protocols", help="Score under every protocol.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Add 95 % intervals of F1 over subjects.")] = False,
+) -> None:
+    """Score predictions of any method: columns video, class, onset, offset; see docs/evaluation.md."""
+    from pfes import scoring
+    from pfes.protocols import PROTOCOLS
+    from pfes.statistics import BootstrapParameters
+
+    draws = BootstrapParameters() if intervals else None
+
+    def scored(name: str) -> dict[str, Any]:
+        return scoring.score_lists(
+            instances, proposals, videos, protocol=name, iou=iou, datasets=dataset or (), bootstrap=draws
+        )
+
+    results = [scored(name) for name in (PROTOCOLS if all_protocols else [protocol])]
+    if results[0]["datasets_left_out"]:
+        left_out = ", ".join(results[0]["datasets_left_out"])
+        print(f"pfes: not scored, no proposals: {left_out} (score it with --dataset)", file=sys.stderr)
+    if as_json:
+        found = {result["protocol"]: result for result in results} if all_protocols else results[0]
+        print(json.dumps(found, indent=2))
+    else:
+        console.print(scoring.score_table(results))
+        for result in results if intervals else ():
+            console.print(scoring.interval_line(result), highlight=False)
+
+
 @bench.command("flow")
 def bench_flow(
     sizes: Annotated[list[int] | None, typer.Option(help="Sides of the crop, px; 128, 224, 256 and 320.")] = None,
@@ -343,6 +393,45 @@ def bench_memory(
 
     params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
     console.print(memory.bench_memory(str(video), times, params).to_string(index=False), soft_wrap=True)
+
+
+@bench.command("report")
+def bench_report(
+    videos: Annotated[list[int], typer.Option(help="Numbers of videos.")] = [100, 1000],  # noqa: B006
+) -> None:
+    """Size, time to build and time to load of the report of a large run, made up; browser times need Chromium."""
+    from pfes.bench import machine
+    from pfes.bench_report import bench_report as measure
+
+    console.print(machine())
+    console.print(measure(videos).to_string(index=False, float_format="{:.2f}".format))
+
+
+@bench.command("evaluate")
+def bench_evaluate_command(
+    videos: Annotated[int, typer.Option(help="Number of videos.")] = 1000,
+    instances: Annotated[int, typer.Option(help="Number of labelled expressions.")] = 20_000,
+    proposals: Annotated[int, typer.Option(help="Number of predicted intervals.")] = 100_000,
+) -> None:
+    """Time of counting hits and misses under every protocol."""
+    from pfes import bench as benchmarks
+    from pfes.bench_evaluate import bench_evaluate
+
+    console.print(benchmarks.machine())
+    console.print(bench_evaluate(videos, instances, proposals).to_string(index=False))
+
+
+@bench.command("screenshots")
+def bench_screenshots(
+    report: Annotated[Path, typer.Argument(help="The report of a run, such as results/demo/report.html.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures (PNG).")],
+    whole: Annotated[bool, typer.Option(help="Pages in full length.")] = False,
+) -> None:
+    """Pictures of a report, wide and narrow, light and dark; needs Chromium."""
+    from pfes.screenshots import take_screenshots
+
+    for path in take_screenshots(report, out, whole=whole):
+        console.print(str(path), soft_wrap=True)
 
 
 def main() -> None:

@@ -27,7 +27,6 @@ import ctypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -214,8 +213,6 @@ def device(wanted: str) -> str:
 
 def _cuda() -> bool:
     """Return whether tvl1 can use a GPU; torch, which takes seconds to import, is asked only beside a driver."""
-    if find_spec("pfes.tvl1_cuda") is None:
-        return False
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -17,9 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pfes import decode, figures, overlay, store
+from pfes.baseline import BaselineParameters, class_magnitudes
 from pfes.config import build
 from pfes.errors import InputError
 from pfes.extract import STAGES, extract, parameters
+from pfes.intensity.figures import stream_curves
+from pfes.intensity.prediction import find_models, write_stream
 from pfes.model import SpottingModel, load_model, predict
 from pfes.proposals import SpotParameters, locate, propose
 from pfes.records import CLASSES, file_name
@@ -39,7 +42,13 @@ class Spotted:
 
 
 def spot(
-    recording: Path | str, model: Path | str, out: Path | str, *, experiment: str | None = None, fps: float = 0.0
+    recording: Path | str,
+    model: Path | str,
+    out: Path | str,
+    *,
+    experiment: str | None = None,
+    fps: float = 0.0,
+    continuous: bool = False,
 ) -> Spotted:
     """Spot ``recording`` and write intermediate files, curves, proposals and an overlay video to the folder ``out``.
 
@@ -53,10 +62,13 @@ def spot(
         Which experiment of the run folder; may be left out where there is one only.
     fps
         Native frames per second, 0 for what the file says.
+    continuous
+        Also the continuous intensity of the run folder's models for it (``pfes.intensity``).
 
     Writes
     ------
-    faces.h5, flow.h5, snippets.h5 (see ``store``), intensity.csv, intensity.png, proposals.csv, overlay.mp4.
+    faces.h5, flow.h5, snippets.h5 (see ``store``), intensity.csv, intensity.png, proposals.csv, overlay.mp4;
+    with ``continuous`` also stream.h5, continuous_intensity.csv and continuous_intensity.png.
 
     Raises
     ------
@@ -65,6 +77,7 @@ def spot(
     """
     out = Path(out)
     models, settings = load_models(model_paths(Path(model), experiment))
+    intensity_models = find_models(model) if continuous else []
     params = build(SpotParameters, settings["spot"])
     snippets, valid = _snippets(str(recording), out, settings, fps)
     log.info("spotting")
@@ -76,6 +89,8 @@ def spot(
         intensity, class_scores, propose(intensity, class_scores, params, valid=valid, fps=rate), rate, valid
     )
     _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
+    if intensity_models:
+        _write_continuous(str(recording), out, found, intensity_models, snippets)
     return found
 
 
@@ -147,3 +162,27 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
     overlay.write_overlay(
         frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals
     )
+
+
+def _write_continuous(
+    recording: str, out: Path, found: Spotted, models: Sequence[Path], snippets: NDArray[np.float32]
+) -> None:
+    log.info("continuous intensity, %d models", len(models))
+    write_stream(models, {"video": recording}, {"video": out / "faces.h5"}, out / "stream.h5")
+    curves = {
+        "continuous intensity": store.read(out / "stream.h5", "stream")["intensity/video"],
+        "GIM intensity": found.intensity,
+        "flow magnitude, px": class_magnitudes(snippets, BaselineParameters())[:, 0],
+    }
+    table = pd.DataFrame(
+        {"frame": np.arange(len(found.intensity)), "time_s": np.arange(len(found.intensity)) / found.fps}
+    )
+    for name, curve in curves.items():
+        table[name.partition(",")[0].replace(" ", "_").lower()] = curve
+    figure = stream_curves(curves, found.proposals, found.fps, Path(recording).name, bands="spotted")
+    for name, content in (
+        ("continuous_intensity.csv", table.to_csv(index=False, float_format="%.6g").encode()),
+        ("continuous_intensity.png", figures.png(figure)),
+    ):
+        with store.atomic(out / name) as temporary:
+            temporary.write_bytes(content)

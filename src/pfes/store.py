@@ -62,6 +62,13 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "snippets": (("frame", "window", "roi", "xy"), "px of the aligned crop"),
         "valid": (("frame",), "1"),
     },
+    "clips": {
+        "clips": (("clip", "step", "row", "column"), "grey level"),
+        "frames": (("clip", "step"), "frame"),
+        "instance": (("clip",), "1"),
+        "valid": (("clip",), "1"),
+    },
+    "stream": {"intensity/{video}": (("frame",), "1")},
     "features": {"features/{video}": (("frame", "channel"), "1")},
     "scores": {
         "intensity/{video}": (("frame",), "1"),

@@ -68,8 +68,6 @@ docs/benchmarks.md has errors against known displacement and times.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import cv2
@@ -226,9 +224,9 @@ def _other_device(device: str) -> Any:
         return None
     if device != "cuda":
         raise ValueError(f"tvl1: device is {device!r}, expected 'cpu' or 'cuda'")
-    if find_spec("pfes.tvl1_cuda") is None:
-        raise ValueError("tvl1: device is 'cuda', for which this version of pfes has no solver; use 'cpu'")
-    return import_module("pfes.tvl1_cuda")
+    from pfes import tvl1_cuda  # imports torch, which takes seconds
+
+    return tvl1_cuda
 
 
 def check_images(name: str, images: Image, dimensions: tuple[int, ...], params: TVL1) -> None:
