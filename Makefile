@@ -1,15 +1,20 @@
 # `make demo`: set up, run the whole pipeline on the demo dataset, print the results.
+# `make demo-intensity`: continuous intensity on the same videos.
 # `make test`: set up, check the style, the types and the workflow, run the tests.
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: demo test check clean
+.PHONY: demo demo-intensity test check clean
 
 demo: .venv/ready
 	@$(SNAKEMAKE) --configfile config/demo.yaml
 	@$(BIN)/pfes summary results/demo
+
+demo-intensity: .venv/ready
+	@$(SNAKEMAKE) intensity --configfile config/demo.yaml config/demo_intensity.yaml
+	@$(BIN)/pfes summary results/demo --intensity
 
 test: check
 	$(BIN)/pytest

@@ -23,11 +23,13 @@ include: "rules/spot.smk"  # scores and proposals, learned and training-free
 include: "rules/evaluate.smk"  # counts, F1, summary
 include: "rules/report.smk"  # figures and the page
 include: "rules/compare.smk"  # experiments side by side
+include: "rules/intensity.smk"  # continuous intensity, a system of its own
 
 
 localrules:
     all,
     complete,
+    intensity,
 
 
 rule all:
@@ -39,3 +41,4 @@ rule all:
         RUN / "figures/apex_distance.svg" if POINT_SUPERVISED else [],
         expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
         RUN / "complete.txt",
+        rules.intensity.input if config["intensity"]["enabled"] else [],

@@ -7,8 +7,10 @@ from snakemake.exceptions import WorkflowError
 
 from pfes import config as configuration
 from pfes import datasets
+from pfes.cache import faces_key, flow_key, note
 from pfes.errors import InputError
 from pfes.folds import FoldParameters, count_instances, make_folds
+from pfes.landmarks import FaceParameters, check_backend
 from pfes.provenance import code_digest
 from pfes.records import file_name
 
@@ -22,6 +24,7 @@ configuration.prepare_jobs()
 try:
     config.update(configuration.expanded(config, "config/experiments"))
     configuration.check(config, SCHEMAS / "config.schema.yaml", "config")
+    FACE_MODELS = check_backend(configuration.build(FaceParameters, config["faces"]))
     RELEASE = datasets.load(
         config["dataset"]["name"], config["dataset"], RUN / "dataset"
     )
@@ -41,8 +44,36 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
+
+def intensity_settings():
+    """Return name -> settings of each system of continuous intensity, checked like the section itself."""
+    systems = {}
+    for name, changes in config["intensity"]["systems"].items():
+        if changes is None:
+            continue
+        settings = configuration.merged(config["intensity"], changes)
+        configuration.check(
+            {**config, "intensity": settings},
+            SCHEMAS / "config.schema.yaml",
+            f"intensity.systems.{name}",
+        )
+        systems[file_name(name)] = {
+            key: settings[key]
+            for key in ("clips", "model", "training", "loss", "stream")
+        }
+    return systems
+
+
 VIDEOS = {video.video_id: video for video in RELEASE.videos}
 SEEDS = config["seeds"]
+# Parameters of the costly stages, sorted: neither their order in a file nor the device reruns anything.
+SAMPLING, FACES, FLOW = (
+    {key: config[section][key] for key in sorted(config[section]) if key != "device"}
+    for section in ("sampling", "faces", "flow")
+)
+KEYS = {"faces": faces_key(SAMPLING, FACES)}
+KEYS["flow"] = flow_key(FLOW, KEYS["faces"])
+FACES_FOLDER, FLOW_FOLDER = RUN / "faces" / KEYS["faces"], RUN / "flow" / KEYS["flow"]
 code = cache(code_digest)  # a change in the package reruns the stages that use it
 
 
@@ -53,10 +84,14 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+onstart:
+    note(RUN, KEYS)
+
+
 def per_video(stage, subjects=None):
     """Return {video: path} of a stage's files, for all videos or those of ``subjects``."""
     return {
-        name: RUN / stage / f"{name}.h5"
+        name: RUN / stage / KEYS.get(stage, "") / f"{name}.h5"
         for name, video in VIDEOS.items()
         if subjects is None or video.subject in subjects
     }

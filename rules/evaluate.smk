@@ -8,6 +8,20 @@ PROPOSALS = {
         RUN / "spot/baseline/proposals.parquet"
     ],  # no seed: see evaluation.NO_SEED
 }
+ANALYSIS = {
+    kind: RUN / f"evaluate/{kind}.parquet"
+    for kind in (
+        "intervals",
+        "differences",
+        "protocol_table",
+        "by_iou",
+        "recall_by",
+        "precision_recall",
+        "apex_errors",
+        "errors",
+    )
+}
+TRUTH = per_video("dataset/demo") if config["dataset"]["name"] == "demo" else {}
 
 
 rule evaluate:
@@ -15,7 +29,10 @@ rule evaluate:
         [path for paths in PROPOSALS.values() for path in paths],
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
+        flow=list(per_video("flow").values()),
+        truth=list(TRUTH.values()),
     output:
+        list(ANALYSIS.values()),
         metrics=RUN / "evaluate/metrics.parquet",
         counts=RUN / "evaluate/counts.parquet",
         matches=RUN / "evaluate/matches.parquet",
@@ -27,11 +44,15 @@ rule evaluate:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=2000,
     params:
         proposals=PROPOSALS,
+        analysis=ANALYSIS,
+        flow=per_video("flow"),
+        truth=TRUTH,
+        dataset=config["dataset"]["name"],
         run=RUN.name,
         evaluate=config["evaluate"],
-        code=code("pfes.evaluation"),
+        code=code("pfes.analysis"),
     script:
         "../workflow/scripts/evaluate.py"

@@ -1,8 +1,9 @@
 rule faces:
     input:
         recording,
+        models=FACE_MODELS,
     output:
-        RUN / "faces/{video}.h5",
+        FACES_FOLDER / "{video}.h5",
     log:
         LOGS / "faces/{video}.log",
     benchmark:
@@ -14,8 +15,7 @@ rule faces:
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         fps=lambda wildcards: VIDEOS[wildcards.video].fps,
-        sampling=config["sampling"],
-        faces=config["faces"],
-        code=code("pfes.landmarks"),
+        sampling=SAMPLING,
+        faces=FACES,
     script:
         "../workflow/scripts/faces.py"

@@ -1,9 +1,9 @@
 rule flow:
     input:
         recording,
-        faces=RUN / "faces/{video}.h5",
+        faces=FACES_FOLDER / "{video}.h5",
     output:
-        RUN / "flow/{video}.h5",
+        FLOW_FOLDER / "{video}.h5",
     log:
         LOGS / "flow/{video}.log",
     benchmark:
@@ -14,7 +14,6 @@ rule flow:
         mem_mb=1500,
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
-        flow=config["flow"],
-        code=code("pfes.flow"),
+        flow=FLOW,
     script:
         "../workflow/scripts/flow.py"

@@ -1,3 +1,5 @@
+from pfes.provenance import file_digest
+
 IS_DEMO = config["dataset"]["name"] == "demo"
 RUN_FILES = {
     "videos": RUN / "dataset/videos.parquet",
@@ -15,6 +17,8 @@ RUN_FILES = {
         for seed in SEEDS
     },
     "truth": per_video("dataset/demo") if IS_DEMO else {},
+    "recordings": {name: video.path for name, video in VIDEOS.items()},
+    "statistics": ANALYSIS,
 }
 COST_STAGES = (
     "demo_video",
@@ -26,6 +30,12 @@ COST_STAGES = (
     "scores",
     "spot",
 )
+
+
+SHOWS_FACES = (
+    IS_DEMO if config["report"]["faces"] is None else config["report"]["faces"]
+)
+TEMPLATES = sorted(Path(configuration.__file__).parent.glob("templates/*"))
 
 
 rule report:
@@ -41,9 +51,12 @@ rule report:
                 "matches",
             )
         ],
+        list(RUN_FILES["statistics"].values()),
         list(RUN_FILES["faces"].values()),
         list(RUN_FILES["snippets"].values()),
+        list(RUN_FILES["truth"].values()),
         [path for paths in RUN_FILES["scores"].values() for path in paths],
+        recordings if SHOWS_FACES else [],
     output:
         page=report(
             RUN / "report.html",
@@ -60,6 +73,20 @@ rule report:
             category="Timelines",
             labels={"video": "{video}"},
         ),
+        figures=report(
+            directory(RUN / "paper/figures"),
+            patterns=["{figure}.svg"],
+            caption="../workflow/report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        tables=report(
+            directory(RUN / "paper/tables"),
+            patterns=["{table}.csv"],
+            caption="../workflow/report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         LOGS / "report.log",
     benchmark:
@@ -75,7 +102,9 @@ rule report:
         run=RUN.name,
         is_demo=IS_DEMO,
         settings=config,
-        code=code("pfes.report"),
+        report=config["report"],
+        code=code("pfes.report", "pfes.paper"),
+        templates=[file_digest(path) for path in TEMPLATES],
     script:
         "../workflow/scripts/report.py"
 

@@ -1,6 +1,6 @@
 rule snippets:
     input:
-        flow=RUN / "flow/{video}.h5",
+        flow=FLOW_FOLDER / "{video}.h5",
     output:
         RUN / "snippets/{video}.h5",
     log:

@@ -24,7 +24,8 @@ rule train:
         model=lambda wildcards: EXPERIMENTS[wildcards.experiment]["model"],
         training=lambda wildcards: EXPERIMENTS[wildcards.experiment]["training"],
         spotting=lambda wildcards: {
-            **{key: config[key] for key in ("sampling", "faces", "flow", "snippets")},
+            **{key: config[key] for key in ("sampling", "faces", "snippets")},
+            "flow": FLOW,
             "spot": EXPERIMENTS[wildcards.experiment]["spot"],
         },
         code=code("pfes.training"),

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from pfes.align import NOSE, ROI_NAMES, ROIS, crop, crop_boxes, roi_boxes, stabilise
+from pfes.align import crop, crop_boxes, roi_boxes, stabilise
+from pfes.rois import Roi
 
 
 def face(n_frames=1):
@@ -15,11 +16,6 @@ def face(n_frames=1):
 def test_crop_box_is_nine_g_wide_around_the_eye_corners():
     """g = 20: columns 200 - 90 .. 200 + 90, rows 150 - 70 .. 150 + 110."""
     assert crop_boxes(face()).tolist() == [[110, 80, 180]]
-
-
-def test_the_order_of_the_first_ten_rois_is_that_of_spotformer():
-    assert [roi.points for roi in ROIS[:10]] == [(20,), (19,), (18,), (23,), (24,), (25,), (48,), (54,), (51,), (57,)]
-    assert ROI_NAMES[NOSE] == "nose"
 
 
 def test_roi_boxes_scale_with_the_crop():
@@ -53,3 +49,29 @@ def test_gaps_are_filled_between_and_held_at_the_ends():
     filled = stabilise(landmarks, sigma=1e-3)
     assert filled[:, 0, 0].tolist() == [1, 1, 2, 3, 4, 5, 6, 7, 7]
     assert np.isnan(landmarks[4]).all()  # the input stays as it was
+
+
+def test_nothing_passes_from_one_shot_to_the_next():
+    """shot    0 0 0 0 1 1 1 1     held at the ends of each shot, not drawn from 1 to 101 over the cut
+    x          1 1 1 . . 101 101 101
+    """
+    landmarks = np.ones((8, 68, 2), np.float32)
+    landmarks[5:] = 101
+    landmarks[3:5] = np.nan
+    cut = np.arange(8) == 4
+    assert stabilise(landmarks, cut)[:, 0, 0].tolist() == [1] * 4 + [101] * 4
+    assert 1 < stabilise(landmarks)[4, 0, 0] < 101
+
+
+def test_a_shot_without_a_face_takes_the_nearest_frame_with_one():
+    landmarks = np.ones((9, 68, 2), np.float32)
+    landmarks[6:] = 7
+    landmarks[2:6] = np.nan
+    cut = np.isin(np.arange(9), [2, 6])
+    assert stabilise(landmarks, cut)[:, 0, 0].tolist() == [1] * 4 + [7] * 5
+
+
+def test_a_box_is_placed_from_the_table_that_is_given():
+    mine = (Roi("chin", (8,), (10, 20, 30, 40), 0.5),)
+    boxes = roi_boxes(np.full((68, 2), 160.0, np.float32), np.array([0, 0, 320]), 320, mine)
+    assert boxes.tolist() == [[150, 140, 190, 200]]

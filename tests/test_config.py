@@ -11,12 +11,14 @@ from pfes.config import build, check, load_experiment, merged
 from pfes.datasets.demo import DemoParameters
 from pfes.decode import SamplingParameters
 from pfes.errors import InputError
+from pfes.evaluation import EvaluateParameters
 from pfes.flow import FlowParameters
 from pfes.folds import FoldParameters
 from pfes.landmarks import FaceParameters
 from pfes.model import ModelParameters
 from pfes.points import PointParameters
 from pfes.proposals import SpotParameters
+from pfes.report import ReportParameters
 from pfes.snippets import SnippetParameters
 from pfes.training import TrainingParameters
 
@@ -35,6 +37,8 @@ SECTIONS = {
     "training": TrainingParameters,
     "spot": SpotParameters,
     "baseline": BaselineParameters,
+    "evaluate": EvaluateParameters,
+    "report": ReportParameters,
 }
 
 
@@ -95,7 +99,7 @@ def test_shipped_experiments_pass(path):
     [
         ({"flow": {"sise": 64}}, r"my.yaml: unknown key 'flow.sise'; did you mean 'size'\?"),
         ({"sead": [1]}, r"unknown key 'sead'; did you mean 'seeds'\?"),
-        ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre"),
+        ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre, device"),
         ({"flow": {"method": "lucas"}}, r"flow.method: 'lucas' is not one of"),
         ({"training": {"epochs": 0}}, r"training.epochs: 0 is less than the minimum of 1"),
         ({"folds": {"scheme": "loso"}}, r"folds.scheme: 'loso' is not one of"),

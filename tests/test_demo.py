@@ -17,7 +17,7 @@ import pytest
 from pfes import store
 from pfes.datasets import demo, demo_render
 from pfes.errors import InputError
-from pfes.landmarks import MESH_68
+from pfes.facemesh import MESH_68
 from pfes.records import EXPRESSION_COLUMNS
 
 SMALL = demo.DemoParameters(subjects=2, videos=2, seconds=3.0, width=256, height=256)

@@ -68,9 +68,8 @@ def test_supervised_proposals_are_decoded_from_the_outputs(compared):
             intensity, classes = scores[f"intensity/{video_id}"], scores[f"class_scores/{video_id}"]
             np.testing.assert_allclose(outputs[:, [7, 6]], classes, atol=1e-6)
             np.testing.assert_allclose(classes.max(axis=1), intensity, atol=1e-6)
-            faces = store.read(compared / f"faces/{video_id}.h5", "faces")
             params = _decoding(compared, path)
-            expected = decode(outputs, params, valid=faces["found"] > 0)
+            expected = decode(outputs, params, valid=scores[f"valid/{video_id}"] > 0)
             own = proposals[proposals["video_id"] == video_id]
             assert own["onset"].tolist() == expected["onset"].tolist()
             assert own["score"].tolist() == expected["score"].tolist()

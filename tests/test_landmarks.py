@@ -1,55 +1,56 @@
 """One face is followed through a recording; what cannot be used says why."""
 
+from itertools import islice
+
+import cv2
 import numpy as np
 import pytest
 from skimage.data import astronaut
 
 from pfes import store
-from pfes.decode import SamplingParameters, recording_clock, sampling_map
+from pfes.align import stabilise
+from pfes.decode import SamplingParameters, read_frames, recording_clock, sampling_map
+from pfes.errors import InputError
 from pfes.flow import FlowParameters, write_flow
-from pfes.landmarks import FaceParameters, choose_track, find_faces, head_pose, write_faces
+from pfes.landmarks import FaceParameters, check_usable, find_faces, frame_states, summarise, write_faces
 from tests.conftest import write_video
 
-
-def square(x, y, side):
-    """68 points spread over a square whose corner is (x, y)."""
-    t = np.linspace(0, 1, 68, dtype=np.float32)
-    return np.stack([x + side * t, y + side * (np.arange(68) % 9) / 8], axis=-1).astype(np.float32)
+OK, NO_FACE, PROFILE, TINY, UNREADABLE = range(5)
 
 
-def test_the_largest_and_most_persistent_face_is_followed():
-    """A    aaaaaaaaaa   large, moves slowly
-    B    bb......bb   larger still, but seen in four frames only
-    The order of detections changes; track A is taken throughout, its missing frame is NaN.
+def clip(shared_data, name, n_frames=None):
+    return list(islice(read_frames(shared_data / "videos" / name), n_frames))
+
+
+def find(frames, **params):
+    return find_faces(enumerate(frames), FaceParameters(**params))
+
+
+def test_states_name_the_first_reason_that_holds():
+    """frame          0     1     2     3     4      5      6
+    image             ok    ok    ok    ok    ok     broken ok
+    face              yes   no    yes   yes   yes    no     yes
+    yaw               60    nan   -61   0     70     nan    nan (no pose)
+    eyes, px          16    nan   40    15.9  10     nan    40
     """
-    detections = []
-    for t in range(10):
-        faces = [square(100 + 2 * t, 50, 40)]
-        if t in (0, 1, 8, 9):
-            faces.insert(t % 2, square(300, 60, 50))
-        detections.append(faces if t != 5 else [])
-    track = choose_track(detections)
-    assert np.isnan(track[5]).all()
-    assert np.allclose(np.delete(track[:, 0, 0], 5), np.delete(100 + 2 * np.arange(10), 5))
+    nan = np.nan
+    found = np.array([1, 0, 1, 1, 1, 0, 1], bool)
+    readable = np.array([1, 1, 1, 1, 1, 0, 1], bool)
+    yaw = np.array([60, nan, -61, 0, 70, nan, nan])
+    eyes = np.array([16, nan, 40, 15.9, 10, nan, 40])
+    states = frame_states(readable, found, yaw, eyes, FaceParameters(max_yaw=60, min_interocular=16))
+    assert states.tolist() == [OK, NO_FACE, PROFILE, TINY, TINY, UNREADABLE, OK]
 
 
-def test_no_detection_gives_all_nan():
-    assert np.isnan(choose_track([[], []])).all()
-
-
-def test_a_tilted_head_has_that_roll():
-    """The generic head seen from the front, turned by 20 degrees in the image plane."""
-    from pfes.landmarks import HEAD_MODEL
-
-    points = np.zeros((68, 2), np.float32)
-    angle = np.deg2rad(20)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    for index, (x, y, z) in HEAD_MODEL.items():
-        points[index] = turn @ np.array([x, y]) * 640 / (600 + z) + [320, 240]
-    yaw, pitch, roll = head_pose(points, (640, 480))
-    assert roll == pytest.approx(20, abs=1)
-    assert abs(yaw) < 2
-    assert abs(pitch) < 2
+def test_the_quality_of_a_video_counts_its_frames():
+    """state 0 1 1 0 2 1 1 1 3 4 : gaps without points of 2, 3 and 1 frames."""
+    state = np.array([0, 1, 1, 0, 2, 1, 1, 1, 3, 4], np.uint8)
+    found = np.isin(state, [0, 2, 3])
+    cut, faces = np.arange(10) == 3, np.array([2, 0, 0, 1, 1, 0, 0, 0, 3, 0])
+    assert summarise({"found": found, "state": state, "cut": cut, "faces": faces}) == {
+        "share": 0.4, "longest_gap": 3, "cuts": 1, "usable": 2, "no_face": 5, "profile": 1, "tiny": 1, "unreadable": 1,
+        "several_faces": 2,
+    }  # fmt: skip
 
 
 def test_a_real_face_is_found_in_every_frame(shared_data, tmp_path):
@@ -60,18 +61,92 @@ def test_a_real_face_is_found_in_every_frame(shared_data, tmp_path):
     assert faces["landmarks"].shape == (72, 68, 2)
     jump = np.abs(np.diff(faces["landmarks"], axis=0)).max()
     assert jump < 0.3 * faces["interocular"].mean()  # one face all along, no jump to another
+    assert faces["blur"].min() > 0
+    assert np.isnan(faces["confidence"]).all()  # this backend gives none
+    facts = store.attributes(out, "faces")
+    assert (facts["usable"], facts["share"], facts["longest_gap"], facts["cuts"]) == (72, 1, 0, 0)
 
 
-def test_a_frame_without_a_face_is_a_gap(shared_data):
-    """Three frames are blanked: not found, NaN, everything else stays."""
-    from pfes.decode import read_frames
-
-    frames = list(read_frames(shared_data / "videos/single_face.mp4"))[:30]
+def test_gaps_and_unreadable_frames_are_told_apart(shared_data):
+    """Three frames are blanked, two cannot be read: NaN there, everything else stays, and none of it is a cut."""
+    frames = clip(shared_data, "single_face.mp4", 30)
     for index in (10, 11, 12):
         frames[index] = np.zeros_like(frames[index])
-    faces = find_faces(enumerate(frames), FaceParameters())
-    assert np.flatnonzero(~faces["found"]).tolist() == [10, 11, 12]
-    assert np.isnan(faces["landmarks"][11]).all()
+    frames[20] = frames[21] = None
+    faces = find(frames)
+    assert np.flatnonzero(faces["state"] == NO_FACE).tolist() == [10, 11, 12]
+    assert np.flatnonzero(faces["state"] == UNREADABLE).tolist() == [20, 21]
+    assert (~faces["found"]).sum() == 5
+    for name in ("landmarks", "pose", "interocular", "blur"):
+        assert np.isnan(faces[name][[11, 20]]).all(), name
+    assert np.flatnonzero(faces["cut"]).tolist() == [10, 13]  # a blank over several frames is a shot of its own
+
+
+def test_of_two_faces_the_larger_one_is_followed_all_along(shared_data):
+    """The clip beside its mirror image, which is 6 % smaller and louder: always the left face, both are counted."""
+    left = [frame[:, 100:420] for frame in clip(shared_data, "single_face.mp4", 40)]
+    frames = []
+    for frame in left:
+        right = np.zeros_like(frame)
+        right[:338, :300] = cv2.resize(frame[:, ::-1], (300, 338), interpolation=cv2.INTER_AREA)
+        frames.append(np.hstack([frame, right]))
+    faces = find(frames)
+    assert (faces["faces"] == 2).sum() > 30
+    assert faces["found"].all()
+    assert faces["landmarks"][:, :, 0].max() < 320
+    assert not faces["cut"].any()
+
+
+def test_two_clips_in_one_file_are_two_shots(shared_data):
+    """The cut is found, the face is followed on either side, and no smoothing reaches over it."""
+    frames = clip(shared_data, "single_face.mp4", 30) + clip(shared_data, "WolfgangLanger_Pexels.mp4", 30)
+    faces = find(frames)
+    assert np.flatnonzero(faces["cut"]).tolist() == [30]
+    assert (faces["state"] == OK).all()
+    steady, apart = stabilise(faces["landmarks"], faces["cut"]), [find(part) for part in (frames[:30], frames[30:])]
+    assert np.abs(steady[29] - stabilise(apart[0]["landmarks"])[29]).max() < 0.5  # px
+    assert np.linalg.norm(steady[30] - steady[29], axis=-1).min() > 20
+
+
+def test_a_face_that_is_too_small_is_kept_but_not_used(shared_data):
+    """At a fifth of the size the eyes of the clip are 14 px apart."""
+    small = [
+        cv2.resize(frame, (128, 72), interpolation=cv2.INTER_AREA) for frame in clip(shared_data, "single_face.mp4", 20)
+    ]
+    faces = find(small)
+    assert (faces["state"] == TINY).all()
+    assert faces["interocular"].mean() == pytest.approx(14, abs=1)
+    assert np.isfinite(faces["landmarks"]).all()
+    assert (find(small, min_interocular=10)["state"] == OK).all()
+
+
+def test_a_face_turned_away_is_kept_but_not_used(shared_data):
+    """The limit is set to what the head of the clip does: its state follows the yaw that is stored."""
+    frames = clip(shared_data, "WolfgangLanger_Pexels.mp4", 240)[::6]
+    faces = find(frames, max_yaw=15)
+    turned = np.abs(faces["pose"][:, 0]) > 15
+    assert 0 < turned.sum() < len(frames)
+    np.testing.assert_array_equal(faces["state"] == PROFILE, turned)
+    assert np.isfinite(faces["landmarks"][turned]).all()
+
+
+def test_a_recording_whose_every_frame_is_lost_says_to_what():
+    found = np.ones(20, bool)
+    state = np.array([TINY] * 12 + [PROFILE] * 5 + [NO_FACE] * 2 + [UNREADABLE], np.uint8)
+    faces = {"found": found, "state": state, "native_frame": np.arange(20)}
+    with pytest.raises(
+        InputError,
+        match=r"a.mp4: none of its 20 frames shows a usable face \(12 with eyes closer than 16 px,"
+        r" 5 turned by more than 60 degrees, 2 without a face, 1 unreadable\); change faces.min_inter",
+    ):
+        check_usable("a.mp4", faces, FaceParameters())
+    state[3] = OK
+    check_usable("a.mp4", faces, FaceParameters())
+
+
+def test_an_unknown_backend_is_an_error():
+    with pytest.raises(ValueError, match="faces.backend 'haar': expected mediapipe or dlib"):
+        find([], backend="haar")
 
 
 @pytest.mark.parametrize(

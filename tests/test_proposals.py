@@ -285,6 +285,8 @@ def write_inputs(folder: Path, frames: int = 200) -> dict[str, Path]:
         "class_scores/a_1": classes(200).astype(np.float32),
         "intensity/a_2": np.zeros(30, np.float32),
         "class_scores/a_2": classes(30).astype(np.float32),
+        "valid/a_1": np.ones(200, bool),
+        "valid/a_2": np.ones(30, bool),
     }
     store.write(folder / "scores.h5", "scores", scores, origin)
     for name, length in (("a_1", frames), ("a_2", 30)):
@@ -309,6 +311,16 @@ def test_written_proposals_hold_native_frames_and_seconds(tmp_path: Path) -> Non
         assert (found[f"native_{name}"] == 7 * found[name]).all()
         assert found[f"{name}_s"].to_numpy() == pytest.approx(found[f"native_{name}"].to_numpy() / 200)
     assert store.describe(out)["provenance"]["parameters"]["flank"] == 0.25
+
+
+def test_frames_that_are_not_valid_are_in_no_proposal(tmp_path: Path) -> None:
+    faces, out = write_inputs(tmp_path), tmp_path / "proposals.parquet"
+    scores = store.read(tmp_path / "scores.h5", "scores")
+    scores["valid/a_1"][50:61] = False  # a cut there
+    store.write(tmp_path / "scores.h5", "scores", scores, {})
+    proposals.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+    found = store.read_table(out, "proposals")
+    assert ((found["offset"] < 50) | (found["onset"] > 60)).all()
 
 
 def test_a_scores_file_without_a_video_gives_an_empty_table(tmp_path: Path) -> None:

@@ -38,8 +38,17 @@ def test_a_change_elsewhere_does_not(package: Path):
     assert provenance.code_digest("pfes.a") == before
 
 
+def test_a_change_in_the_table_of_a_module_changes_the_digest(package: Path):
+    before = provenance.code_digest("pfes.a")
+    (package / "b.csv").write_text("1,2\n")
+    with_table = provenance.code_digest("pfes.a")
+    (package / "b.csv").write_text("1,3\n")
+    assert len({before, with_table, provenance.code_digest("pfes.a")}) == 3
+
+
 def test_the_real_stages_depend_on_what_they_use():
     assert "pfes.tvl1" in provenance.modules_used("pfes.flow")
+    assert "rois.csv" in provenance.modules_used("pfes.flow")
     assert "pfes.report" not in provenance.modules_used("pfes.flow")
     assert "pfes.training" not in provenance.modules_used("pfes.landmarks")
 

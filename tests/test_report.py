@@ -1,119 +1,29 @@
 """The report shows what the files of a run hold, escapes it, and asks the network for nothing."""
 
+import base64
+import hashlib
 import io
+import json
 import re
+import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import numpy as np
-import pandas as pd
 import pytest
 from rich.console import Console
 
-from pfes import report, store
+from pfes import report, report_tables, report_views, store
+from pfes.bench_report import load_times, synthetic_run
+from pfes.browser import Browser
+from pfes.errors import InputError
 from pfes.evaluation import NO_SEED, evaluate_run
-from pfes.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS, file_name
-from pfes.report import RunFiles
-
-FPS = 30.0
-ORIGIN = {
-    "stage": "test", "command": "pfes test", "pfes": "0", "python": "3.11", "libraries": {"numpy": "1"},
-    "parameters": {"width": 64, "inner": {"rate": 0.1}}, "sources": {},
-}  # fmt: skip
-TABLES = ("videos", "expressions", "repairs", "refusals", "metrics", "matches")
-HOSTILE = "<script>alert(1)</script>"
-
-
-def make_run(
-    folder: Path, subjects: tuple[str, ...], seeds: tuple[int, ...] = (0,), *, per_subject: int = 2, n_frames: int = 300
-) -> RunFiles:
-    """Write the files of a run with one macro and one micro per video and a last video that has no face.
-
-    ::
-
-        frame      0........60======110.......180==192...........230 no face 239....
-        learned             60======110  (micro at another place in every second video: one miss, one false alarm)
-        baseline   20===45  (never right)
-    """
-    generator = np.random.default_rng(0)
-    videos, expressions, learned, baseline, faces, truth = [], [], [], [], {}, {}
-    scores: dict[str, np.ndarray] = {}
-    for subject in subjects:
-        for index in range(per_subject):
-            video = f"v{index + 1}"
-            video_id = file_name(f"{subject}_{video}")
-            videos.append(("fake", subject, video, video_id, "x.mp4", FPS, n_frames, n_frames, FPS, ""))
-            for label, span in (("macro", (60, 80, 110)), ("micro", (180, 185, 192))):
-                expressions.append(
-                    ("fake", subject, video, video_id, len(expressions), label, *span, *span, len(expressions) + 2)
-                )
-            right = ("micro", 181, 185, 193) if index % 2 else ("micro", 20, 25, 33)
-            learned += [_proposal(subject, video_id, "macro", 62, 81, 108), _proposal(subject, video_id, *right)]
-            baseline.append(_proposal(subject, video_id, "macro", 20, 30, 45))
-            faces[video_id] = _write_faces(folder / f"faces/{video_id}.h5", n_frames)
-            curve = _bell(n_frames, 80, 13) + 0.7 * _bell(n_frames, 185, 4)
-            truth[video_id] = folder / f"truth/{video_id}.h5"
-            store.write(truth[video_id], "truth", {"intensity": curve}, ORIGIN)
-            scores[f"intensity/{video_id}"] = np.clip(0.9 * curve + generator.normal(0.05, 0.03, n_frames), 0, 1)
-            scores[f"class_scores/{video_id}"] = np.zeros((n_frames, 2))
-    videos.append(("fake", subjects[0], "dark", "dark", "x.mp4", FPS, n_frames, n_frames, FPS, ""))
-    faces["dark"] = folder / "faces/dark.h5"
-    store.refuse(faces["dark"], "faces", "no_face.mp4: no face in any of 98 frames", ORIGIN)
-    _table(folder / "videos.parquet", "videos", videos, VIDEO_COLUMNS)
-    _table(folder / "expressions.parquet", "expressions", expressions, EXPRESSION_COLUMNS)
-    repair = [(7, videos[0][3], "offset", "0", "130", "official")]
-    _table(folder / "repairs.parquet", "repairs", repair, ("row", "video_id", "column", "found", "value", "rule"))
-    _table(folder / "refusals.parquet", "refusals", [], ("row", "video_id", "reason"))
-    _table(folder / "baseline.parquet", "proposals", baseline, PROPOSAL_COLUMNS)
-    store.write(folder / "scores.h5", "scores", scores, ORIGIN)
-    proposals = {("baseline", NO_SEED): [folder / "baseline.parquet"]}
-    for seed in seeds:
-        _table(folder / f"learned{seed}.parquet", "proposals", learned[: len(learned) - seed], PROPOSAL_COLUMNS)
-        proposals["learned", seed] = [folder / f"learned{seed}.parquet"]
-    _evaluate(folder, proposals)
-    (folder / "flow.tsv").write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t310.0\n")
-    return RunFiles(
-        **{name: folder / f"{name}.parquet" for name in TABLES},
-        proposals=proposals,
-        faces=faces,
-        truth=truth,
-        scores={("learned", seed): [folder / "scores.h5"] for seed in seeds},
-        benchmarks={"flow": [folder / "flow.tsv", folder / "flow.tsv"], "train": []},
-    )
-
-
-def _evaluate(folder: Path, proposals: dict[report.Key, list[Path]]) -> None:
-    nested: dict[str, dict[int, list[Path]]] = {}
-    for (name, seed), paths in proposals.items():
-        nested.setdefault(name, {})[seed] = paths
-    outputs = [folder / name for name in ("metrics.parquet", "counts.parquet", "matches.parquet", "summary.json")]
-    evaluate_run(folder / "videos.parquet", folder / "expressions.parquet", nested, *outputs, run="fake")
-
-
-def _proposal(subject: str, video_id: str, label: str, onset: int, apex: int, offset: int) -> tuple[object, ...]:
-    seconds = (onset / FPS, apex / FPS, offset / FPS)
-    return subject, video_id, label, onset, apex, offset, onset, apex, offset, *seconds, 0.6, 0.5, 0.8
-
-
-def _table(path: Path, kind: str, rows: list[tuple[object, ...]], columns: tuple[str, ...]) -> None:
-    store.write_table(path, kind, pd.DataFrame(rows, columns=list(columns)), ORIGIN)
-
-
-def _write_faces(path: Path, n_frames: int) -> Path:
-    found = np.ones(n_frames, np.uint8)
-    found[230:240] = 0
-    arrays = {
-        "landmarks": np.zeros((n_frames, 68, 2), np.float32), "native_frame": np.arange(n_frames), "found": found,
-        "interocular": np.where(found, 64.0, np.nan), "faces": found, "pose": np.zeros((n_frames, 3)),
-        "blur": np.ones(n_frames),
-    }  # fmt: skip
-    store.write(path, "faces", arrays, ORIGIN, fps=FPS)
-    return path
-
-
-def _bell(n_frames: int, apex: int, width: float) -> np.ndarray:
-    return np.exp(-(((np.arange(n_frames) - apex) / width) ** 2) / 2)
+from pfes.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS
+from pfes.report import ReportParameters, RunFiles
+from pfes.statistics import BootstrapParameters
+from tests.report_runs import BLINK, FPS, HOSTILE, NOD, ORIGIN, evaluate, face_points, make_run, write_table
 
 
 @pytest.fixture(scope="module")
@@ -122,25 +32,38 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
 
 
 @pytest.fixture(scope="module")
+def bare(files: RunFiles) -> RunFiles:
+    """The run without the further tables of its evaluation: its page has few charts and is made quickly."""
+    return replace(files, statistics={})
+
+
+@pytest.fixture(scope="module")
 def page(files: RunFiles, tmp_path_factory: pytest.TempPathFactory) -> str:
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    report.write_report(files, out, run="fake", demo=True, settings={"train": {"epochs": 3}})
-    return out.read_text(encoding="utf-8")
+    return written(files, tmp_path_factory.mktemp("page"), demo=True, settings={"train": {"epochs": 3}})
+
+
+def written(files: RunFiles, folder: Path, demo: bool = False, **changes: object) -> str:
+    report.write_report(files, folder / "report.html", run="fake", demo=demo, **changes)  # type: ignore[arg-type]
+    return (folder / "report.html").read_text(encoding="utf-8")
 
 
 class Reader(HTMLParser):
-    """Collects tags with their attributes, the text, and the cells of every table row."""
+    """Collects tags with their attributes, the text, the cells of every table row, and the scripts by id."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.rows: list[list[str]] = []
+        self.scripts: dict[str | None, str] = {}
         self.text = ""
-        self.in_cell = False
+        self.in_cell = self.in_script = False
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self.in_script = tag == "script"
+        if tag == "script":
+            self.scripts[dict(attrs).get("id")] = ""
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -149,59 +72,129 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self.in_cell = self.in_cell and tag not in ("td", "th")
+        self.in_script = self.in_script and tag != "script"
 
     def handle_data(self, data: str) -> None:
+        if self.in_script:
+            self.scripts[list(self.scripts)[-1]] += data
+            return
         self.text += data
         if self.in_cell:
             self.rows[-1][-1] = (self.rows[-1][-1] + data).strip()
 
+    def view(self, number: int) -> dict:
+        return json.loads(zlib.decompress(base64.b64decode(self.scripts[f"view-{number}"])))
+
 
 def test_page_needs_no_network(page: str) -> None:
     for tag, attributes in Reader(page).tags:
-        assert tag not in ("script", "link", "iframe", "object", "embed", "base")
+        assert tag not in ("link", "iframe", "object", "embed", "base")
         for name in ("src", "href", "xlink:href", "action", "srcset"):
             assert (attributes.get(name) or "#").startswith("#"), (tag, attributes)
-    assert "@import" not in page
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
+    style = page[: page.index("</style>")]
+    assert "@import" not in style
+    assert "url(" not in style
+
+
+def test_policy_of_the_page_allows_its_own_script_and_nothing_else(page: str) -> None:
+    reader = Reader(page)
+    policy = next(attributes["content"] for tag, attributes in reader.tags if attributes.get("http-equiv"))
+    digest = base64.b64encode(hashlib.sha256(reader.scripts[None].encode()).digest()).decode()
+    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert not [attributes for _, attributes in reader.tags if any(name.startswith("on") for name in attributes)]
 
 
 def test_hostile_subject_is_escaped(page: str) -> None:
+    reader = Reader(page)
     assert HOSTILE not in page
-    assert HOSTILE in Reader(page).text
+    assert HOSTILE in reader.text
+    assert HOSTILE in {video["subject"] for video in json.loads(reader.scripts["index"])["videos"]}
+    assert "/subject/%3Cscript%3Ealert%281%29%3C%2Fscript%3E" in page
 
 
-def test_page_shows_the_given_metrics(files: RunFiles, page: str) -> None:
+def test_same_run_gives_the_same_bytes(files: RunFiles, page: str, tmp_path: Path) -> None:
+    assert written(files, tmp_path, demo=True, settings={"train": {"epochs": 3}}) == page
+
+
+def test_page_shows_the_given_metrics(page: str) -> None:
     """Per video the macro is found; the micro is found in every second video, else missed with a false alarm."""
     rows = Reader(page).rows
-    assert rows[rows.index(["learned"]) + 1] == ["macro", "4", "0", "0", "1.000", "1.000", "1.000"]
-    assert ["micro", "2", "2", "2", "0.500", "0.500", "0.500"] in rows
-    assert ["overall", "6", "2", "2", "0.750", "0.750", "0.750"] in rows
-    assert rows[rows.index(["baseline"]) + 1] == ["macro", "0", "4", "4", "0.000", "0.000", "0.000"]
+    assert rows[rows.index(["learned"]) + 1][:7] == ["macro", "4", "0", "0", "1.000", "1.000", "1.000"]
+    assert ["micro", "2", "2", "2", "0.500", "0.500", "0.500"] in [row[:7] for row in rows]
+    assert ["overall", "6", "2", "2", "0.750", "0.750", "0.750"] in [row[:7] for row in rows]
+    assert rows[rows.index(["baseline"]) + 1][:7] == ["macro", "0", "4", "4", "0.000", "0.000", "0.000"]
 
 
-def test_page_says_what_the_demo_proves_and_only_for_the_demo(files: RunFiles, page: str, tmp_path: Path) -> None:
+def test_intervals_and_comparison_are_those_of_the_evaluation(files: RunFiles, page: str) -> None:
+    rows = Reader(page).rows
+    table = store.read_table(files.statistics["intervals"], "intervals").set_index(["experiment", "class"])
+    low, high = table.loc[("learned", "micro"), ["low", "high"]]
+    assert [row[7] for row in rows if row[0] == "micro"][0] == f"{low:.3f} to {high:.3f}"
+    difference = store.read_table(files.statistics["differences"], "differences").set_index("class").loc["overall"]
+    found = next(row for row in rows if row[:2] == ["baseline less learned", "overall"])
+    assert found[2] == f"{difference['difference']:+.3f}" == "-0.750"
+    assert float(found[4]) == pytest.approx(difference["p"], abs=5e-4)
+
+
+def test_other_protocols_stand_beside_strict_and_no_published_row_beside_the_demo(page: str) -> None:
+    rows = [row[:2] for row in Reader(page).rows]
+    named = ("strict", "gim-release", "megc2020", "megc-strs")
+    protocols = [row[1] for row in rows if row[0] == "learned" and row[-1] in named]
+    assert protocols == list(named)
+    assert "as published" not in page
+
+
+def test_published_rows_say_that_they_are(files: RunFiles, tmp_path: Path) -> None:
+    table = store.read_table(files.statistics["protocol_table"], "protocol_table")
+    theirs = table.iloc[:1].assign(source="Someone", supervision="full", protocol="", published=True)
+    store.write_table(tmp_path / "p.parquet", "protocol_table", theirs, ORIGIN)
+    changed = replace(files, statistics={"protocol_table": tmp_path / "p.parquet"})
+    assert ["Someone", "as published, full"] in [row[:2] for row in Reader(written(changed, tmp_path)).rows]
+
+
+def test_another_protocol_than_strict_is_said_and_so_is_the_level_of_the_intervals(
+    files: RunFiles, tmp_path: Path
+) -> None:
+    assert "Protocol strict: a proposal finds" in Reader(written(replace(files, statistics={}), tmp_path)).text
+    nested = {name: {seed: paths} for (name, seed), paths in files.proposals.items()}
+    outputs = [tmp_path / name for name in ("metrics.parquet", "counts.parquet", "matches.parquet", "summary.json")]
+    level = BootstrapParameters(samples=100, level=0.9)
+    evaluate_run(files.videos, files.expressions, nested, *outputs, run="fake", protocol="megc2020", bootstrap=level)
+    changed = replace(
+        files, metrics=outputs[0], matches=outputs[2], statistics={"intervals": files.statistics["intervals"]}
+    )
+    text = Reader(written(changed, tmp_path)).text
+    assert "Protocol megc2020, IoU 0.5: not strict" in text
+    assert "Intervals are 90 % bootstrap intervals over subjects." in text
+
+
+def test_page_says_what_the_demo_proves_and_only_for_the_demo(bare: RunFiles, page: str, tmp_path: Path) -> None:
     sentence = "It proves that the machine works; it says nothing about accuracy on people."
     assert sentence in page
-    report.write_report(files, tmp_path / "real.html", run="fake", demo=False)
-    assert sentence not in (tmp_path / "real.html").read_text()
+    assert sentence not in written(bare, tmp_path)
 
 
 def test_refused_video_is_listed_with_its_reason(page: str) -> None:
-    text = Reader(page).text
-    assert "1 of 5 videos could not be used" in text
-    assert text.count("no_face.mp4: no face in any of 98 frames") == 2  # among the timelines and in the quality table
+    reader = Reader(page)
+    assert "1 of 5 videos could not be used" in reader.text
+    row = next(row for row in reader.rows if row[:2] == ["s01", "dark"])
+    assert row[-1] == "no_face.mp4: no face in any of 98 frames"
+    assert "view-4" not in reader.scripts
 
 
-def test_refusal_of_a_later_stage_is_listed_too(files: RunFiles, tmp_path: Path) -> None:
+def test_refusal_of_a_later_stage_is_listed_too(bare: RunFiles, tmp_path: Path) -> None:
     store.refuse(tmp_path / "short.h5", "snippets", "5 frames, a window needs 17", ORIGIN)
-    report.write_report(
-        replace(files, snippets={"s01_v1": tmp_path / "short.h5"}), tmp_path / "r.html", run="fake", demo=False
-    )
-    assert "5 frames, a window needs 17" in (tmp_path / "r.html").read_text()
+    changed = replace(bare, snippets={"s01_v1": tmp_path / "short.h5"})
+    assert "5 frames, a window needs 17" in Reader(written(changed, tmp_path)).text
 
 
 def test_gap_without_a_face_is_counted(page: str) -> None:
-    assert ["s01", "v1", "300", "30.00", "96.67 %", "1", "10", "64", "no"] in Reader(page).rows
+    row = next(row for row in Reader(page).rows if row[:2] == ["s01", "v1"] and len(row) > 9)
+    assert row[2:] == ["2", "1", "1", "0", "1", "300", "30.00", "96.67 %", "1", "10", "64", "no"]
+
+
+def test_subjects_have_their_own_counts(page: str) -> None:
+    assert ["s01", "3", "4", "3", "1", "1", "0.750", "0", "4", "2", "0.000"] in Reader(page).rows
 
 
 def test_repairs_are_shown_and_no_refusal_is_said_as_none(page: str) -> None:
@@ -217,18 +210,127 @@ def test_provenance_cost_and_settings_are_shown(page: str) -> None:
     assert ["inner.rate", "0.1"] in rows
 
 
-def test_ids_are_unique_so_that_no_figure_borrows_from_a_closed_one(page: str) -> None:
+def test_ids_are_unique_and_every_reference_has_its_target(page: str) -> None:
     defined = [attributes["id"] for _, attributes in Reader(page).tags if attributes.get("id")]
     assert len(defined) == len(set(defined))
-    used = set(re.findall(r"url\(#([^)]+)\)", page)) | set(re.findall(r'href="#([^"]+)"', page))
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    used = set(re.findall(r"url\(#([^)]+)\)", markup)) | set(re.findall(r'href="#([^"/]+)"', markup))
     assert used <= set(defined)
+
+
+def test_every_table_has_a_caption_and_every_control_a_label(page: str) -> None:
+    tags = Reader(page).tags
+    names = [tag for tag, _ in tags]
+    assert names.count("table") == names.count("caption")
+    assert all(
+        "aria-label" in attributes for tag, attributes in tags if tag == "svg" and attributes.get("role") == "img"
+    )
+    for name in ("main", "nav", "header", "footer"):
+        assert name in names
+
+
+def test_errors_are_those_of_the_analysis(files: RunFiles, page: str) -> None:
+    reader = Reader(page)
+    packed = json.loads(zlib.decompress(base64.b64decode(reader.scripts["errors-data"])))
+    table = store.read_table(files.statistics["errors"], "errors")
+    assert len(packed) == len(table) == 16
+    assert packed[0][:2] == [0, table["kind"].iloc[0]]
+    assert sum(int(count.split()[0]) for row in reader.rows if row[0] in set(table["kind"]) for count in row[1:3]) == 16
+
+
+def test_without_an_analysis_misses_and_false_alarms_are_listed(bare: RunFiles, tmp_path: Path) -> None:
+    reader = Reader(written(bare, tmp_path))
+    assert ["missed", "2", "8"] in reader.rows
+    assert ["false alarm", "2", "4"] in reader.rows
+    assert "95 % interval" not in reader.text
+
+
+def test_view_holds_what_the_files_say(files: RunFiles, page: str) -> None:
+    view = Reader(page).view(0)
+    assert view["truth"] == [["macro", 60, 80, 110, 0], ["micro", 180, 185, 192, 1]]
+    assert view["gaps"] == [[230, 239]]
+    learned, baseline = view["experiments"]
+    assert [row[:4] + row[5:6] for row in learned["proposals"]] == [
+        ["macro", 62, 81, 108, 0],
+        ["micro", 20, 25, 33, -1],
+    ]
+    assert [row[0] for row in learned["missed"]] == [1]
+    assert baseline["curve"] is None
+    scores = store.read(files.scores["learned", 0][0], "scores")["intensity/s01_v1"]
+    drawn = np.array([np.nan if value is None else value / 254 for value in learned["curve"]["values"]])
+    assert np.flatnonzero(np.isnan(drawn)).tolist() == list(range(230, 240))
+    np.testing.assert_allclose(drawn[:230], scores[:230], atol=0.5 / 254)
+
+
+def test_flow_is_shown_up_to_its_limit_and_the_page_says_so(bare: RunFiles, page: str, tmp_path: Path) -> None:
+    flow = Reader(page).view(1)["flow"]
+    assert flow["rois"][0] == "left brow inner" and flow["high"] == 5.0
+    assert [line[-1] for line in flow["values"]] == np.rint(np.linspace(0.1, 1, 10) * 254).astype(int).tolist()
+    assert "ROI flow is kept" not in Reader(page).text
+    limited = Reader(written(bare, tmp_path, params=ReportParameters(max_flow_videos=1)))
+    assert [limited.view(index)["flow"] is not None for index in range(4)] == [True, False, False, False]
+    assert "ROI flow is kept for the 1 videos with the most mistakes" in limited.text
+
+
+def test_faces_are_shown_of_the_demo_alone_unless_the_configuration_says_so(
+    bare: RunFiles, page: str, tmp_path: Path
+) -> None:
+    def shown(text: str) -> int:
+        reader = Reader(text)
+        return sum(len(reader.view(index)["pictures"]) for index in range(4))
+
+    assert shown(page) == 10  # 8 labelled apexes and 2 false alarms
+    assert shown(written(bare, tmp_path)) == 0
+    assert shown(written(bare, tmp_path, demo=True, params=ReportParameters(faces=False))) == 0
+    given = written(bare, tmp_path, params=ReportParameters(faces=True, max_thumbnails=4))
+    assert shown(given) == 4
+    assert "Faces are shown at 4 frames" in given
+    assert "This page shows faces" in given and "This page shows faces" not in page
+
+
+def test_picture_shows_the_frame_it_names(page: str) -> None:
+    picture = Reader(page).view(0)["pictures"][1]
+    assert (picture["frame"], picture["kind"], picture["note"]) == (80, "macro", "labelled")
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(picture["src"].split(",")[1]), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image.shape == (72, 72)
+    assert np.abs(image.astype(int) - 80).max() <= 2
+
+
+def test_curve_keeps_the_extreme_of_the_frames_that_one_value_stands_for() -> None:
+    values = np.array([0.0, 1.0, 0.2, 0.1, np.nan, np.nan, 0.5, np.nan])
+    assert report_views.curve(values, 4)["values"] == [254, 0, None, 95]  # 1, .2, none, .5 between .2 and 1
+    assert report_views.curve(values, 4, low=0.0, lowest=True)["values"] == [0, 51, None, 254]
+    assert report_views.curve(values, 4)["step"] == 2
+
+
+@pytest.mark.parametrize("values", [np.empty(0), np.full(5, np.nan), np.zeros(5), np.full(5, 3.0)])
+def test_curve_of_nothing_or_of_one_value_is_defined(values: np.ndarray) -> None:
+    found = report_views.curve(values, 100)
+    assert len(found["values"]) == len(values)
+    json.dumps(found, allow_nan=False)
+
+
+def test_face_signals_show_a_blink_and_a_motion_where_they_are() -> None:
+    found = np.ones(300, bool)
+    faces = {
+        "landmarks": face_points(300),
+        "found": found,
+        "interocular": np.full(300, 64.0),
+        "pose": np.zeros((300, 3)),
+    }
+    signals = {row["name"]: row for row in report_views.face_signals(faces, FPS, 300)}
+    assert np.argmin(signals["eye opening"]["values"]) == BLINK
+    assert signals["eye opening"]["high"] == pytest.approx(0.3)
+    assert np.flatnonzero(np.array(signals["head motion"]["values"][1:])).tolist() == [NOD - 1]
+    assert signals["head motion"]["high"] == pytest.approx(3.0)  # a tenth of an eye distance in 1/30 s
+    assert set(signals["mouth opening"]["values"]) == {0}
 
 
 def test_several_seeds_show_mean_counts_and_spread(tmp_path: Path) -> None:
     files = make_run(tmp_path, ("s01",), seeds=(0, 1))  # seed 1 lacks the last proposal, a found micro
-    report.write_report(files, tmp_path / "r.html", run="fake", demo=False)
-    rows = Reader((tmp_path / "r.html").read_text()).rows
-    assert ["micro", "0.5", "1.0", "1.5", "0.333", "0.250", "0.286", "0.000 to 0.500"] in rows
+    rows = Reader(written(files, tmp_path)).rows
+    micro = next(row for row in rows if row[0] == "micro" and len(row) == 9)
+    assert micro[:7] + micro[8:] == ["micro", "0.5", "1.0", "1.5", "0.333", "0.250", "0.286", "0.000 to 0.500"]
     assert ["learned", "1", "micro", "0", "1", "2", "0.000", "0.000", "0.000"] in rows
     assert ["baseline", "none", "macro", "0", "2", "2", "0.000", "0.000", "0.000"] in rows
 
@@ -236,31 +338,55 @@ def test_several_seeds_show_mean_counts_and_spread(tmp_path: Path) -> None:
 def test_timelines_are_written_for_every_usable_video(files: RunFiles, tmp_path: Path) -> None:
     paths = report.draw_timelines(files, tmp_path)
     assert [path.name for path in paths] == [f"{video_id}.svg" for video_id in files.faces if video_id != "dark"]
-    again = report.draw_timelines(files, tmp_path / "again")
-    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
+    again = report.draw_timelines(files, tmp_path / "again", limit=1)
+    assert again[0].read_bytes() == paths[0].read_bytes()
+
+
+def test_timelines_are_limited_to_the_videos_with_the_most_mistakes(files: RunFiles, tmp_path: Path) -> None:
+    assert [path.stem for path in report.draw_timelines(files, tmp_path, limit=1)] == ["s01_v1"]
+    assert report.draw_timelines(files, tmp_path / "none", limit=0) == []
 
 
 def test_a_proposal_counts_as_found_only_where_the_evaluation_paired_it(files: RunFiles) -> None:
-    matches, truth = store.read_table(files.matches, "matches"), store.read_table(files.expressions, "expressions")
-    proposals = store.read_table(files.proposals["learned", 0][0], "proposals")
-    found, missed = report._judged(matches, ("learned", 0), "s01_v1", proposals, truth[truth["video_id"] == "s01_v1"])
+    tables = [
+        store.read_table(path, kind).query("video_id == 's01_v1'")
+        for path, kind in (
+            (files.matches, "matches"), (files.proposals["learned", 0][0], "proposals"), (files.expressions, "expressions"),
+        )
+    ]  # fmt: skip
+    tables[0] = tables[0][tables[0]["experiment"] == "learned"]
+    found, missed = report.split_outcomes(*tables)
     assert found[["class", "matched"]].to_numpy().tolist() == [["macro", True], ["micro", False]]
     assert missed["class"].tolist() == ["micro"]
 
 
 def test_run_without_proposals_or_expressions_gives_a_page(files: RunFiles, tmp_path: Path) -> None:
-    _table(tmp_path / "expressions.parquet", "expressions", [], EXPRESSION_COLUMNS)
-    _table(tmp_path / "none.parquet", "proposals", [], PROPOSAL_COLUMNS)
+    write_table(tmp_path / "expressions.parquet", "expressions", [], EXPRESSION_COLUMNS)
+    write_table(tmp_path / "none.parquet", "proposals", [], PROPOSAL_COLUMNS)
     (tmp_path / "videos.parquet").write_bytes(files.videos.read_bytes())
-    _evaluate(tmp_path, {("baseline", NO_SEED): [tmp_path / "none.parquet"]})
-    tables = {name: tmp_path / f"{name}.parquet" for name in ("expressions", "metrics", "matches")}
     proposals = {("baseline", NO_SEED): [tmp_path / "none.parquet"]}
-    empty = replace(files, **tables, proposals=proposals, scores={}, truth={})
-    report.write_report(empty, tmp_path / "r.html", run="empty", demo=False)
-    assert ["macro", "0", "0", "0", "0.000", "0.000", "0.000"] in Reader((tmp_path / "r.html").read_text()).rows
+    evaluate(tmp_path, proposals)
+    tables = {name: tmp_path / f"{name}.parquet" for name in ("expressions", "metrics", "matches")}
+    empty = replace(files, **tables, proposals=proposals, scores={}, truth={}, statistics={})
+    rows = Reader(written(empty, tmp_path)).rows
+    assert ["macro", "0", "0", "0", "0.000", "0.000", "0.000"] in [row[:7] for row in rows]
+    assert report.draw_timelines(empty, tmp_path / "timelines")
+
+
+def test_page_stays_small(tmp_path: Path) -> None:
+    """A video of 2,600 frames with two curves takes less than 40 kB; 1,000 videos, of which 100 have flow, under 25 MB."""
+    size = len(written(synthetic_run(tmp_path, 6), tmp_path))
+    assert size < 6 * 40_000 + 150_000
+
+
+def test_without_a_browser_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="no browser found; expected one of chromium, .*; install it: apt-get install"):
+        Browser()
+    assert np.isnan(load_times(tmp_path / "report.html")["load_s"])
 
 
 def test_terminal_table_shows_counts_and_ratios(files: RunFiles) -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(report.results_table(store.read_table(files.metrics, "metrics")))
+    console.print(report_tables.results_table(store.read_table(files.metrics, "metrics")))
     assert re.search(r"learned +macro +4 +0 +0 +1\.000 +1\.000 +1\.000", console.export_text())

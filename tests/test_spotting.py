@@ -95,7 +95,7 @@ def test_a_bad_video_is_one_line_and_status_2(run, shared_data, tmp_path, name, 
 
 
 def test_info_prints_provenance_of_each_kind_of_file(run):
-    for pattern in ("faces/*.h5", "evaluate/metrics.parquet", "train/journal/*/seed0/model.pt"):
+    for pattern in ("faces/*/*.h5", "evaluate/metrics.parquet", "train/journal/*/seed0/model.pt"):
         path = next(run.glob(pattern))
         done = subprocess.run(
             [sys.executable, "-m", "pfes.cli", "info", str(path)], capture_output=True, text=True, check=True

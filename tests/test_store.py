@@ -104,7 +104,7 @@ def test_a_file_that_is_not_ours_is_named(tmp_path, content):
 
 def test_another_kind_is_refused(tmp_path):
     store.write(tmp_path / "a.h5", "snippets", arrays(), ORIGIN)
-    with pytest.raises(InputError, match="'snippets' of format 1, expected 'flow'"):
+    with pytest.raises(InputError, match="'snippets' of format [0-9]+, expected 'flow'"):
         store.read(tmp_path / "a.h5", "flow")
 
 

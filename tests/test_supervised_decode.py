@@ -145,7 +145,11 @@ def test_what_is_no_output_is_refused():
 def test_a_scores_file_with_outputs_is_decoded_and_one_without_is_not(tmp_path):
     """The same curves: with outputs one macro-expression, without them whatever the intensity says (here nothing)."""
     outputs = outputs_of(100, [(MAE, 10, 25, 40, 0.8)])
-    curves = {"intensity/s1_a": np.zeros(100), "class_scores/s1_a": np.zeros((100, 2))}
+    curves = {
+        "intensity/s1_a": np.zeros(100),
+        "class_scores/s1_a": np.zeros((100, 2)),
+        "valid/s1_a": np.ones(100, bool),
+    }
     videos = pd.DataFrame({"video_id": ["s1_a"], "subject": ["s1"]})
     store.write_table(tmp_path / "videos.parquet", "videos", videos, {})
     faces = {"native_frame": np.arange(100) * 2, "found": np.ones(100, np.uint8)}

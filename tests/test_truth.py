@@ -7,9 +7,8 @@ whose crop of 128 px is about as large as the face in it. Truth is the path of t
 import numpy as np
 import pytest
 
-from pfes import align, store
-from pfes.align import ROIS
-from pfes.flow import HALF
+from pfes import store
+from pfes.bench_truth import true_motion
 
 SIZE = 128
 
@@ -19,7 +18,7 @@ def videos(run):
     """Per video: measured landmarks, true landmarks, snippets, true snippets (crop px), true intensity."""
     found = []
     for path in sorted(run.glob("snippets/*.h5")):
-        faces = store.read(run / "faces" / path.name, "faces")
+        faces = store.read(next(run.glob(f"faces/*/{path.name}")), "faces")
         truth = store.read(run / "dataset/demo" / path.name, "truth")
         measured = store.read(path, "snippets")["snippets"]
         found.append((faces, truth, measured, true_snippets(truth["landmarks"], faces["landmarks"])))
@@ -27,13 +26,9 @@ def videos(run):
 
 
 def true_snippets(landmarks, measured_landmarks):
-    """Motion of the ten ROI landmarks against the nose from the reference of each window on, [T, 17, 10, 2] in crop px."""
-    n_frames = len(landmarks)
-    window = np.clip(np.arange(n_frames)[:, None] + np.arange(-HALF, HALF + 1), 0, n_frames - 1)
-    motion = landmarks[window] - landmarks[window[:, :1]]
-    motion = motion - motion[:, :, [29, 30]].mean(2, keepdims=True)
-    side = align.crop_boxes(align.stabilise(measured_landmarks))[window[:, 0], 2]
-    return motion[:, :, [roi.points[0] for roi in ROIS[:10]]] * (SIZE / side)[:, None, None, None]
+    """Motion of the ten ROIs against the nose from the reference of each window on, [T, 17, 10, 2] in crop px."""
+    motion = true_motion(landmarks, measured_landmarks, SIZE)
+    return (motion - motion[:, :, 10:])[:, :, :10]
 
 
 def test_every_frame_has_a_face(videos):

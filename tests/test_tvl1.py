@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pfes.bench import bench_flow, displacement, endpoint_error, face, machine, scene
+from pfes import align
+from pfes import tvl1_kernels as kernels
+from pfes.scenes import CONDITIONS, Condition, endpoint_error, face, roi_boxes, roi_errors, scene, texture
 from pfes.tvl1 import TVL1, tvl1, tvl1_window
 
 SIZE = 96
@@ -27,8 +30,8 @@ def frames() -> Image:
 
 @pytest.mark.parametrize(
     ("amplitude", "shift", "median", "p95"),
-    # 1.3 times the largest error of seeds 0 to 4
-    [(0.1, 0, 0.045, 0.11), (0.3, 0, 0.05, 0.115), (1, 0, 0.075, 0.32), (3, 0, 0.125, 0.9), (0.5, 1.5, 0.06, 0.2)],
+    # somewhat above the largest error of seeds 0 to 4
+    [(0.1, 0, 0.03, 0.07), (0.3, 0, 0.04, 0.1), (1, 0, 0.055, 0.23), (3, 0, 0.08, 0.5), (0.5, 1.5, 0.05, 0.16)],
 )
 def test_known_displacement_is_recovered(amplitude: float, shift: float, median: float, p95: float) -> None:
     """Bumps on a face with noise of 2 grey levels and 1 % light change; errors in px."""
@@ -37,26 +40,46 @@ def test_known_displacement_is_recovered(amplitude: float, shift: float, median:
     assert error[0] < median and error[1] < p95
 
 
-@pytest.mark.parametrize(("amplitude", "shift"), [(0.1, 0.0), (0.3, 0.0), (1.0, 0.0), (3.0, 0.0), (0.5, 1.5)])
-def test_error_is_not_above_opencv(amplitude: float, shift: float) -> None:
-    reference, moving, truth = scene(face(SIZE), amplitude, shift=shift, seed=1)
-    opencv = cv2.optflow.DualTVL1OpticalFlow_create().calc(reference, moving, None)  # type: ignore[attr-defined]
-    ours = endpoint_error(tvl1(reference, moving), truth)
-    theirs = endpoint_error(opencv, truth)
-    assert ours[0] <= theirs[0] and ours[1] <= theirs[1]
+@pytest.mark.parametrize("condition", list(CONDITIONS))
+@pytest.mark.parametrize("amplitude", [0.1, 1.0, 3.0])
+def test_error_is_not_above_opencv(condition: str, amplitude: float) -> None:
+    """In the face and at the ROIs, over a face and a cat's face, with and without noise and light change."""
+    opencv = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
+    ours, theirs = [], []
+    for name, seed in product(("astronaut", "chelsea"), range(3)):
+        reference, moving, truth = scene(texture(name, SIZE), amplitude, CONDITIONS[condition], seed=seed)
+        for errors, flow in ((ours, tvl1(reference, moving)), (theirs, opencv(reference, moving, None))):
+            regions = roi_errors(flow, truth, roi_boxes(SIZE))
+            errors.append([*endpoint_error(flow, truth), np.median(regions), np.percentile(regions, 95)])
+    assert (np.mean(ours, 0) <= np.mean(theirs, 0)).all(), (ours, theirs)
 
 
+def test_error_on_frames_of_real_videos_is_not_above_opencv(shared_data: Path) -> None:
+    """The texture is a frame of each video, the centre of it; the displacement is ours and therefore known."""
+    opencv = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
+    ours, theirs = [], []
+    for name in ("WolfgangLanger_Pexels.mp4", "single_face.mp4"):
+        image = cv2.cvtColor(cv2.VideoCapture(str(shared_data / "videos" / name)).read()[1], cv2.COLOR_BGR2GRAY)
+        crop = align.crop(image, np.array([(image.shape[1] - 180) // 2, (image.shape[0] - 180) // 2, 180]), SIZE)
+        for seed in (0, 1):
+            reference, moving, truth = scene(crop, 1.0, Condition(noise=1.0), seed=seed)
+            ours.append(endpoint_error(tvl1(reference, moving), truth))
+            theirs.append(endpoint_error(opencv(reference, moving, None), truth))
+    assert (np.mean(ours, 0) <= np.mean(theirs, 0)).all(), (ours, theirs)
+
+
+@pytest.mark.parametrize(("noise", "low"), [(0.0, 0.8), (1.0, 0.75)])
 @pytest.mark.parametrize("amplitude", [0.1, 0.3])
-def test_small_bumps_keep_their_height(amplitude: float) -> None:
-    """Slope of flow on truth over the bumps: 0 is no motion, 1 all of it. 0.87 to 1.02 over seeds 0 to 4."""
-    reference, moving, truth = scene(face(128), amplitude, seed=3)
+def test_small_bumps_keep_their_height(amplitude: float, noise: float, low: float) -> None:
+    """Slope of flow on truth over the bumps: 0 is no motion, 1 all of it."""
+    reference, moving, truth = scene(face(128), amplitude, Condition(noise=noise), seed=3)
     bumps = np.linalg.norm(truth, axis=-1) > amplitude / 2
     slope = (tvl1(reference, moving) * truth)[bumps].sum() / (truth**2)[bumps].sum()
-    assert 0.8 < slope < 1.1
+    assert low < slope < 1.1
 
 
 def test_without_noise_and_light_change_a_small_motion_is_nearly_exact() -> None:
-    reference, moving, truth = scene(face(128), 0.3, seed=2, noise=0, light=0)
+    reference, moving, truth = scene(face(128), 0.3, CONDITIONS["clean"], seed=2)
     assert endpoint_error(tvl1(reference, moving), truth)[0] < 0.02
 
 
@@ -82,7 +105,9 @@ def test_swapped_order_reverses_the_flow() -> None:
     assert np.median(tvl1(image, moved)[..., 0]) == pytest.approx(-np.median(tvl1(moved, image)[..., 0]), abs=0.05)
 
 
-@pytest.mark.parametrize("params", [TVL1(), TVL1(delta=0), TVL1(highpass=0, median=0, scales=1)])
+@pytest.mark.parametrize(
+    "params", [TVL1(), TVL1(delta=0, epsilon=0, cell=1), TVL1(adapt=False, light=False, window=False, scales=1)]
+)
 def test_zero_motion_gives_exactly_zero(params: TVL1) -> None:
     image = face(SIZE)
     assert not tvl1(image, image, params).any()
@@ -93,9 +118,68 @@ def test_a_uniform_image_gives_zero() -> None:
 
 
 def test_uniform_light_change_of_a_still_face_is_no_motion() -> None:
-    """10 grey levels brighter, all over: without the local mean removed this flows."""
-    image = np.minimum(face(SIZE), 240)
-    assert not np.abs(tvl1(image, image + np.uint8(10))).max() > 1e-3
+    """10 grey levels brighter, all over, and 5 % more contrast: without the fit of light this flows."""
+    image = np.minimum(face(SIZE), 220)
+    for lit in (image + np.uint8(10), np.rint(1.05 * image).astype(np.uint8)):
+        assert not np.abs(tvl1(image, lit)).max() > 0.05
+        assert np.abs(tvl1(image, lit, TVL1(light=False))).max() > 0.1
+
+
+def test_one_primal_dual_run_is_the_scheme_of_the_docstring() -> None:
+    """The fused kernel against the equations written over whole planes, float64."""
+    rng = np.random.default_rng(5)
+    h, w, tau, epsilon, sigma = 6, 9, 0.5, 0.1, 0.25
+    m = rng.uniform(0, 1, (3, h, w))
+    c, u = rng.normal(0, 1, (2, 2, h, w))
+    p = np.zeros((2, 2, h, w))
+    planes = [
+        np.array(plane, np.float32) for plane in (*u, *np.zeros((2, h, w + 1)), *np.zeros((4, h + 1, w + 1)), *m, *c)
+    ]
+    u1, u2, bar1, bar2, px1, py1, px2, py2, *data = planes
+    kernels.iterate(
+        u1, u2, bar1, bar2, px1[:h].copy(), py1[:, :w].copy(), px2[:h].copy(), py2[:, :w].copy(), *data,
+        np.float32(tau), np.float32(sigma), np.float32(1 / (1 + sigma * epsilon)), 7,
+    )  # fmt: skip
+    for _ in range(7):
+        before = np.pad(p, ((0, 0), (0, 0), (1, 0), (1, 0)))
+        v = u + tau * (np.diff(before[:, 0, 1:], axis=-1) + np.diff(before[:, 1, :, 1:], axis=-2))
+        new = np.stack([m[0] * v[0] + m[1] * v[1] + c[0], m[1] * v[0] + m[2] * v[1] + c[1]])
+        bar, u = 2 * new - u, new
+        slope = np.stack(
+            [np.diff(bar, axis=-1, append=bar[..., -1:]), np.diff(bar, axis=-2, append=bar[:, -1:])], axis=1
+        )
+        p = (p + sigma * slope) / (1 + sigma * epsilon)
+        p /= np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1)
+    np.testing.assert_allclose([u1, u2], u, atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", [1, 2])
+def test_sums_of_a_cell_are_those_of_its_pixels(cell: int) -> None:
+    rng = np.random.default_rng(6)
+    rho, gx, gy = rng.normal(0, 9, (3, 4, 6)).astype(np.float32)
+    inside = (rng.uniform(0, 1, (4, 6)) > 0.2).astype(np.float32)
+    cells = np.empty((5, 4 // cell, 6 // cell), np.float32)
+    kernels.gather(rho, inside, gx, gy, np.float32(3), cell, np.zeros((5, 6), np.float32), cells)
+    for i in range(4 // cell):
+        for j in range(6 // cell):
+            expected = np.zeros(5)
+            for y in range(cell * i, cell * i + cell):
+                for x in range(cell * j, cell * j + cell):
+                    weight, g1, g2, r = inside[y, x] / max(abs(rho[y, x]), 3), gx[y, x], gy[y, x], rho[y, x]
+                    expected += weight * np.array([g1 * g1, g1 * g2, g2 * g2, g1 * r, g2 * r])
+            np.testing.assert_allclose(cells[:, i, j], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_light_is_fitted_by_least_squares() -> None:
+    rng = np.random.default_rng(7)
+    image = rng.uniform(0, 255, 500).astype(np.float32)
+    other = (1.1 * image + 4 + rng.normal(0, 2, 500)).astype(np.float32)
+    rho = np.empty_like(image)
+    size = kernels.residual(other, image, np.ones_like(image), np.float32(1), rho)
+    design = np.stack([image, np.ones_like(image)], axis=1)
+    expected = other - image - design @ np.linalg.lstsq(design, other - image, rcond=None)[0]
+    np.testing.assert_allclose(rho, expected, atol=0.01)
+    assert size == pytest.approx(np.abs(expected).mean(), rel=1e-3)
 
 
 def test_result_is_float32_with_x_and_y_last(frames: Image) -> None:
@@ -200,11 +284,16 @@ def test_values_that_are_not_finite_are_refused(frames: Image, value: float) -> 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lambda_", 0), ("tau", -1), ("delta", -1), ("highpass", np.nan), ("scales", 0), ("warps", 1.5), ("median", 4)],
+    [("lambda_", 0), ("tau", -1), ("delta", -1), ("epsilon", np.nan), ("scales", 0), ("warps", 1.5), ("cell", 3)],
 )
 def test_impossible_parameters_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"TVL1: {name} is {value}, expected"):
         TVL1(**{name: value})  # type: ignore[arg-type]
+
+
+def test_an_unknown_device_is_refused(frames: Image) -> None:
+    with pytest.raises(ValueError, match="device is 'gpu', expected 'cpu' or 'cuda'"):
+        tvl1(frames[0], frames[1], device="gpu")
 
 
 CACHE_ONLY = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
@@ -230,21 +319,4 @@ def test_processes_may_fill_the_compile_cache_together(tmp_path: Path) -> None:
         assert out == "False\n", errors
     out, errors = start(tmp_path).communicate()
     assert out == "False\n", errors
-    assert len(list(tmp_path.rglob("*.nbc"))) == 3
-
-
-def test_scene_matches_its_truth_without_noise() -> None:
-    """The benchmark's own pairs: sampling moving at x + u gives reference, to rounding."""
-    reference, moving, truth = scene(face(128), 2.0, shift=1.0, noise=0, light=0)
-    y, x = np.mgrid[:128, :128].astype(np.float32)
-    back = cv2.remap(moving, x + truth[..., 0], y + truth[..., 1], cv2.INTER_CUBIC)
-    assert np.abs(back.astype(int) - reference)[8:-8, 8:-8].mean() < 1.0
-    assert np.linalg.norm(displacement(128, 2.0), axis=-1).max() == pytest.approx(2.0)
-
-
-def test_bench_has_a_row_per_size_and_solver_and_names_the_machine() -> None:
-    table = bench_flow((64,), repeats=1).set_index("solver")
-    assert list(table["size"].unique()) == [64] and len(table) == 6
-    assert table.loc["OpenCV TV-L1", "speedup"] == 1
-    assert (table.loc["no flow"].filter(like="median") > 0).all() and table.loc[["no flow"], "ms"].isna().all()
-    assert "OpenCV" in machine() and "\n" not in machine()
+    assert len(list(tmp_path.rglob("*.nbc"))) == 5

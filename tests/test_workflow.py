@@ -130,18 +130,18 @@ def test_a_killed_job_leaves_no_half_file(run, tmp_path):
     )
     deadline = time.time() + 120
     flow = tmp_path / "results/smoke/flow"
-    while not list(flow.glob(".*.part.h5")) and process.poll() is None and time.time() < deadline:
+    while not list(flow.glob("*/.*.part.h5")) and process.poll() is None and time.time() < deadline:
         time.sleep(0.01)
     assert process.poll() is None, "the workflow ended before a job was caught while it wrote"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert list(flow.glob(".*.part.h5"))
-    for path in flow.glob("[!.]*.h5"):
+    assert list(flow.glob("*/.*.part.h5"))
+    for path in flow.glob("*/[!.]*.h5"):
         store.read(path, "flow")
     snakemake(tmp_path, "--unlock")
     assert snakemake(tmp_path, "--until", "flow", "--rerun-triggers", "mtime").returncode == 0
-    assert all(len(store.read(path, "flow")["flow"]) for path in flow.glob("[!.]*.h5"))
-    assert len(list(flow.glob("[!.]*.h5"))) == 3
+    assert all(len(store.read(path, "flow")["flow"]) for path in flow.glob("*/[!.]*.h5"))
+    assert len(list(flow.glob("*/[!.]*.h5"))) == 3
 
 
 @pytest.fixture(scope="module")

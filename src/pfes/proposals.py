@@ -142,7 +142,7 @@ def write_proposals(
     videos_path
         Table ``videos``: subject of each video_id.
     faces_paths
-        video_id -> HDF5 of kind ``faces``: native frame of each sampled frame, frames with a face, sampled fps.
+        video_id -> HDF5 of kind ``faces``: native frame of each sampled frame, sampled fps.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def write_proposals(
         faces, fps = read_faces(faces_paths[video_id])
         intensity, class_scores = scores[f"intensity/{video_id}"], scores[f"class_scores/{video_id}"]
         check_length(video_id, scores_path, len(intensity), len(faces["native_frame"]))
-        valid = faces["found"] > 0
+        valid = scores[f"valid/{video_id}"] > 0
         if f"outputs/{video_id}" in scores:
             found = decode(scores[f"outputs/{video_id}"], params.supervised, valid=valid)
         else:

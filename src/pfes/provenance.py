@@ -67,7 +67,10 @@ def code_digest(*modules: str) -> str:
 
 
 def modules_used(*modules: str) -> dict[str, bytes]:
-    """Return the source of ``modules`` and of every pfes module that they import, directly or not, by name."""
+    """Return the source of ``modules`` and of every pfes module that they import, directly or not, by name.
+
+    A table of a module's name beside it (``rois.csv``) belongs to it.
+    """
     found: dict[str, bytes] = {}
     todo = list(modules)
     while todo:
@@ -78,6 +81,9 @@ def modules_used(*modules: str) -> dict[str, bytes]:
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"{name}: no such module to take a digest of")
         found[name] = Path(spec.origin).read_bytes()
+        table = Path(spec.origin).with_suffix(".csv")
+        if table.exists():
+            found[table.name] = table.read_bytes()
         todo += _pfes_imports(found[name].decode())
     return found
 

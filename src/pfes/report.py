@@ -1,62 +1,58 @@
-"""The report of a run: one HTML page that opens offline, and the same results for the terminal.
+"""The report of a run: one HTML page that opens offline, and the timelines of its videos as files.
 
-``RunFiles`` names the files of a run; all that is shown is read from them. An experiment with several seeds shows the
-mean counts of a seed, the ratios of the pooled counts (as ``summary.json``) and the lowest and highest F1, with every
-seed below; timelines show its first seed. The tables ``metrics`` and ``matches`` are those of ``pfes.evaluation``.
+``RunFiles`` names the files of a run; all that is shown is read from them. The page holds everything: its style, its
+script, the data of every timeline (``pfes.report_views``), the tables (``pfes.report_tables``), the charts
+(``pfes.charts``) and, where wanted, small pictures of faces (``pfes.thumbnails``). Its content security policy forbids
+the browser every request, and every script but its own. The same files and parameters give the same bytes.
+
+What grows with the number of videos is limited by ``ReportParameters``; where a limit bites, the page says so, and the
+videos with the most mistakes of the first experiment are served first.
 """
 
-import json
+import base64
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from rich import box
-from rich.table import Table
 
-from pfes import figures, store
-from pfes.evaluation import COUNTS, NO_SEED, ratios, read_proposals
-from pfes.intervals import as_intervals, lengths, runs
-from pfes.records import CLASSES
+from pfes import figures, plotting, store
+from pfes import report_sections as sections
+from pfes.charts import charts
+from pfes.evaluation import NO_SEED, read_proposals
+from pfes.report_sections import ReportParameters, Row
+from pfes.report_tables import (
+    dataset_counts,
+    flatten,
+    number,
+    outcome_counts,
+    seeds_of,
+    stage_cost,
+    stage_origins,
+    summarise,
+    video_quality,
+)
+from pfes.report_views import by_video, pack, read_intensities, views
+from pfes.run_files import Key, RunFiles
+from pfes.thumbnails import thumbnails
 
-Key = tuple[str, int]  # experiment, seed
-RATIOS = ("precision", "recall", "f1")
-RESULT_CLASSES = (*CLASSES, "overall")
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """The files of a run; ``proposals`` and ``scores`` are by (experiment, seed), one path per fold or baseline.
-
-    Attributes
-    ----------
-    faces, snippets, truth : video_id -> file; ``snippets`` adds refusals made after ``faces``, ``truth`` is of the demo
-    benchmarks : stage -> benchmark files of Snakemake (tab-separated)
-    """
-
-    videos: Path
-    expressions: Path
-    repairs: Path
-    refusals: Path
-    metrics: Path
-    matches: Path
-    proposals: Mapping[Key, Sequence[Path]]
-    faces: Mapping[str, Path]
-    scores: Mapping[Key, Sequence[Path]] = field(default_factory=dict)
-    snippets: Mapping[str, Path] = field(default_factory=dict)
-    truth: Mapping[str, Path] = field(default_factory=dict)
-    benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+SCRIPTS = ("timeline.js", "report.js")
 
 
 def write_report(
-    files: RunFiles, out: Path | str, *, run: str, demo: bool, settings: Mapping[str, Any] | None = None
+    files: RunFiles,
+    out: Path | str,
+    *,
+    run: str,
+    demo: bool,
+    settings: Mapping[str, Any] | None = None,
+    params: ReportParameters = ReportParameters(),
 ) -> None:
     """Write the HTML report of ``run`` to ``out``.
 
@@ -65,197 +61,183 @@ def write_report(
     demo : the dataset is the rendered one; the page then says what that proves and what not
     settings : the run's configuration, nested mappings and plain values
     """
-    metrics = store.read_table(files.metrics, "metrics")
-    videos = store.read_table(files.videos, "videos")
-    quality = [video_quality(row, files) for row in figures.rows(videos)]
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            run=run,
-            demo=demo,
-            no_seed=NO_SEED,
-            results=summarise(metrics),
-            seeds=seeds_of(metrics),
-            by_seed=figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
-            subjects=_subjects(files, quality),
-            curves=_curve_legend(files),
-            true_intensity=bool(files.truth),
-            quality=quality,
-            dataset=dataset_counts(videos, store.read_table(files.expressions, "expressions")),
-            repairs=store.read_table(files.repairs, "repairs"),
-            refusals=store.read_table(files.refusals, "refusals"),
-            stages=_stages(files),
-            settings=list(flatten(settings or {})),
-            costs=[stage_cost(stage, paths) for stage, paths in files.benchmarks.items() if paths],
-        )
-    )
+    page = _environment().get_template("report.html.j2").render(**_content(files, run, demo, settings or {}, params))
     with store.atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def draw_timelines(files: RunFiles, folder: Path | str, suffix: str = ".svg") -> list[Path]:
-    """Write one timeline per usable video, ``{video_id}.svg`` (or ``.png``), and return the paths in order."""
+def draw_timelines(
+    files: RunFiles, folder: Path | str, suffix: str = ".svg", *, limit: int | None = None
+) -> list[Path]:
+    """Write one timeline per usable video, ``{video_id}.svg`` (or ``.png``), and return the paths in order.
+
+    ``limit``: greatest number of them; the videos with the most mistakes of the first experiment are drawn.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
     written = []
-    for video_id, figure in timelines(files):
+    for video_id, figure in timelines(files, limit=limit):
         path = Path(folder) / f"{video_id}{suffix}"
         with store.atomic(path) as temporary:
-            temporary.write_bytes(figures.png(figure) if suffix == ".png" else figures.svg(figure).encode())
+            temporary.write_bytes(plotting.png(figure) if suffix == ".png" else plotting.svg(figure).encode())
         written.append(path)
     return written
 
 
-def timelines(files: RunFiles, *, legend: bool = True) -> Iterator[tuple[str, Figure]]:
+def timelines(files: RunFiles, *, limit: int | None = None) -> Iterator[tuple[str, Figure]]:
     """Yield (video_id, Figure) of every usable video, in the order of the table; the first seed of each experiment."""
-    expressions = store.read_table(files.expressions, "expressions")
+    videos = figures.rows(store.read_table(files.videos, "videos"))
+    usable = [row for row in videos if files.why_refused(row["video_id"], row["refused"]) is None]
     matches = store.read_table(files.matches, "matches")
-    keys = first_seeds(files)
-    proposals = {name: read_proposals(files.proposals[name, seed]) for name, seed in keys}
-    curves = {name: _intensities(files.scores[name, seed]) for name, seed in keys if (name, seed) in files.scores}
-    for video in figures.rows(store.read_table(files.videos, "videos")):
+    expressions = store.read_table(files.expressions, "expressions")
+    truths, keys = by_video(expressions), files.first_seeds()
+    proposals = {key: by_video(read_proposals(files.proposals[key])) for key in keys}
+    judged = {key: by_video(sections.first_seed_rows(matches, key)) for key in keys}
+    curves = {key[0]: read_intensities(files, key) for key in keys if key in files.scores}
+    chosen = sections.worst_first([row["video_id"] for row in usable], outcome_counts(matches, keys), keys)[:limit]
+    for video in (row for row in usable if row["video_id"] in set(chosen)):
         video_id = video["video_id"]
-        if why_refused(video_id, video["refused"], files) is not None:
-            continue
         faces = store.read(files.faces[video_id], "faces")
-        truth = expressions[expressions["video_id"] == video_id]
-        judged = {key[0]: _judged(matches, key, video_id, proposals[key[0]], truth) for key in keys}
+        truth = truths.get(video_id, expressions.iloc[:0])
+        split = {key[0]: split_outcomes(judged[key].get(video_id), proposals[key].get(video_id), truth) for key in keys}
         figure = figures.timeline(
             f"{video['subject']} / {video['video']}",
             float(store.attributes(files.faces[video_id], "faces")["fps"]),
             {name: curve[video_id] for name, curve in curves.items() if video_id in curve},
             truth,
-            {name: found for name, (found, _) in judged.items()},
+            {name: found for name, (found, _) in split.items()},
             faces["found"] > 0,
             store.read(files.truth[video_id], "truth")["intensity"] if video_id in files.truth else None,
-            missed={name: missed for name, (_, missed) in judged.items()},
-            legend=legend,
+            missed={name: missed for name, (_, missed) in split.items()},
         )
         yield video_id, figure
 
 
-def results_table(metrics: pd.DataFrame) -> Table:
-    """Return the results for the terminal: per experiment and class the counts, precision, recall and F1."""
-    several = len(seeds_of(metrics)) > 1
-    table = Table(
-        box=box.SIMPLE_HEAD, title="Spotting results, strict protocol" + (", mean counts of a seed" if several else "")
-    )
-    for name in ("experiment", "class"):
-        table.add_column(name)
-    for name in ("TP", "FP", "FN", "precision", "recall", "F1", *(["F1 lowest to highest"] if several else [])):
-        table.add_column(name, justify="right")
-    for row in summarise(metrics):
-        name = row["experiment"] if row["class"] == RESULT_CLASSES[0] else ""
-        numbers = [number(row[key], int(several)) for key in COUNTS] + [number(row[key]) for key in RATIOS]
-        spread = f"{row['f1_low']:.3f} to {row['f1_high']:.3f}" if row["n_seeds"] > 1 else "one run"
-        table.add_row(
-            name, row["class"], *numbers, *([spread] if several else []), end_section=row["class"] == RESULT_CLASSES[-1]
-        )
-    return table
+def split_outcomes(
+    matches: pd.DataFrame | None, proposals: pd.DataFrame | None, truth: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the proposals of one video with the column ``matched``, and the rows of ``truth`` that were missed."""
+    if proposals is None:
+        proposals = pd.DataFrame(columns=["class", "onset", "apex", "offset", "score"])
+    proposals = proposals.reset_index(drop=True)  # ``matches`` counts within the video
+    if matches is None:
+        return proposals.assign(matched=False), truth
+    paired = matches[(matches["proposal"] >= 0) & (matches["instance"] >= 0)]
+    found = proposals.assign(matched=proposals.index.isin(paired["proposal"]))
+    return found, truth[~truth["instance"].isin(paired["instance"])]
 
 
-def summarise(metrics: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per experiment and class.
-
-    Each has the mean tp, fp, fn of a seed, precision, recall, f1 of the pooled counts, the number of seeds with the
-    lowest and highest f1 (``n_seeds``, ``f1_low``, ``f1_high``), and ``best``: no other experiment has a higher f1 in
-    this class.
-    """
-    found = []
-    for name in dict.fromkeys(metrics["experiment"]):
-        for kind in RESULT_CLASSES:
-            seeds = metrics[(metrics["experiment"] == name) & (metrics["class"] == kind)]
-            pooled = ratios(*(int(seeds[key].sum()) for key in COUNTS))
-            means = {key: float(seeds[key].mean()) for key in COUNTS}
-            spread = {"f1_low": float(seeds["f1"].min()), "f1_high": float(seeds["f1"].max()), "n_seeds": len(seeds)}
-            found.append({"experiment": name, "class": kind, **pooled, **means, **spread})
-    best = {kind: max((row["f1"] for row in found if row["class"] == kind), default=np.nan) for kind in RESULT_CLASSES}
-    return [{**row, "best": row["f1"] > 0 and row["f1"] == best[row["class"]]} for row in found]
-
-
-def seeds_of(metrics: pd.DataFrame) -> list[int]:
-    """Return the seeds of a run; the baseline, which has none, does not count."""
-    return sorted(set(metrics["seed"].tolist()) - {NO_SEED})
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Write a number with ``digits`` decimals, a dash for NaN."""
-    return f"{value:.{digits}f}" if np.isfinite(value) else "\N{EN DASH}"
-
-
-def video_quality(video: Mapping[str, Any], files: RunFiles) -> dict[str, Any]:
-    """Return the quality row of one video: frames, share with a face, longest gap (frames), inter-ocular px, cuts."""
-    row = {"subject": video["subject"], "video": video["video"], "video_id": video["video_id"]}
-    row["refused"] = why_refused(video["video_id"], video["refused"], files)
-    path = files.faces.get(video["video_id"])
-    if path is None or store.refusal(path, "faces") is not None:
-        return row
-    faces, facts = store.read(path, "faces"), store.attributes(path, "faces")
-    found = faces["found"] > 0
+def _content(
+    files: RunFiles, run: str, demo: bool, settings: Mapping[str, Any], params: ReportParameters
+) -> dict[str, Any]:
+    """Everything that the template shows."""
+    metrics = store.read_table(files.metrics, "metrics")
+    videos = store.read_table(files.videos, "videos")
+    expressions = store.read_table(files.expressions, "expressions")
+    matches = store.read_table(files.matches, "matches")
+    statistics = {kind: store.read_table(path, kind) for kind, path in files.statistics.items()}
+    keys = files.first_seeds()
+    counts = outcome_counts(matches, keys)
+    quality = [_video_row(row, files, counts, keys, expressions) for row in figures.rows(videos)]
+    errors = sections.errors(statistics.get("errors"), files, matches, keys)
+    order = sections.worst_first([row["video_id"] for row in quality if row["refused"] is None], counts, keys)
+    show_faces = demo if params.faces is None else params.faces
+    pictures = _pictures(files, order, expressions, errors, keys, params) if show_faces else {}
     return {
-        **row,
-        "frames": len(found),
-        "fps": float(facts["fps"]),
-        "share": float(found.mean()),
-        "gap": int(lengths(runs(~found)).max(initial=0)),
-        "gaps": len(runs(~found)),
-        "interocular": float(np.mean(faces["interocular"], where=found)) if found.any() else float("nan"),
-        "cuts": facts.get("cuts"),
+        "run": run,
+        "demo": demo,
+        "faces": show_faces,
+        "no_seed": NO_SEED,
+        "protocol": sections.protocol(files.metrics),
+        "experiments": [name for name, _ in keys],
+        "facts": sections.facts(quality, expressions, summarise(metrics), statistics.get("intervals")),
+        "results": sections.with_intervals(summarise(metrics), statistics.get("intervals")),
+        "seeds": seeds_of(metrics),
+        "by_seed": figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
+        "differences": sections.differences(statistics.get("differences")),
+        "protocols": sections.protocols(statistics.get("protocol_table")),
+        "apex_errors": figures.rows(statistics.get("apex_errors")),
+        **_charts(statistics, errors),
+        **sections.error_tables(errors, keys, quality),
+        "subjects": sections.subject_rows(quality, keys),
+        "true_intensity": bool(files.truth),
+        "quality": quality,
+        "limits": sections.limits(order, pictures, show_faces, params),
+        "dataset": dataset_counts(videos, expressions),
+        "repairs": store.read_table(files.repairs, "repairs"),
+        "refusals": store.read_table(files.refusals, "refusals"),
+        "stages": stage_origins(files),
+        "settings": list(flatten(settings)),
+        "costs": [stage_cost(stage, paths) for stage, paths in files.benchmarks.items() if paths],
+        "index": sections.index(quality, keys, order, params),
+        "views": _packed(files, quality, order, errors, pictures, params),
+        **_assets(),
     }
 
 
-def why_refused(video_id: str, stated: object, files: RunFiles) -> str | None:
-    """Return the first reason for which a video was refused: ``stated`` in the table, of its faces or its snippets."""
-    if isinstance(stated, str) and stated:
-        return stated
-    for kind, paths in (("faces", files.faces), ("snippets", files.snippets)):
-        reason = store.refusal(paths[video_id], kind) if video_id in paths else None
-        if reason is not None:
-            return reason
-    return None if video_id in files.faces else "no file of faces for this video; rerun rule faces"
+def _video_row(
+    video: Mapping[str, Any], files: RunFiles, counts: pd.DataFrame, keys: Sequence[Key], expressions: pd.DataFrame
+) -> Row:
+    row = video_quality(video, files)
+    found = [sections.count_of(counts, key, row["video_id"]) for key in keys]
+    return {**row, "counts": found, "labelled": int((expressions["video_id"] == row["video_id"]).sum())}
 
 
-def dataset_counts(videos: pd.DataFrame, expressions: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per subject: videos, videos without an expression, instances and median duration in frames."""
-    rows = []
-    for subject, group in videos.groupby("subject", sort=True):
-        own = expressions[expressions["subject"] == subject]
-        without = int((~group["video_id"].isin(own["video_id"])).sum())
-        row: dict[str, Any] = {"subject": subject, "videos": len(group), "without": without}
-        for name in ("macro", "micro"):
-            of_class = own[own["class"] == name]
-            frames = lengths(as_intervals(of_class["onset"], of_class["offset"]))
-            row[name], row[f"{name}_frames"] = len(of_class), float(np.median(frames)) if len(frames) else float("nan")
-        rows.append(row)
-    return rows
+def _charts(statistics: Mapping[str, pd.DataFrame], errors: pd.DataFrame) -> Row:
+    """Return the charts as SVG elements of the page: those of the results, and those of the errors."""
+    made: dict[str, list[Row]] = {"charts": [], "error_charts": []}
+    for chart in charts({**statistics, "errors": errors}):
+        svg = Markup(plotting.svg(chart.figure, label=chart.caption, prefix=f"c-{chart.name}-"))
+        group = "error_charts" if chart.name.startswith("error") else "charts"
+        made[group].append({"title": chart.title, "caption": chart.caption, "svg": svg})
+    return dict(made)
 
 
-def first_seeds(files: RunFiles) -> list[Key]:
-    """Return (experiment, lowest seed) of every experiment that has proposals: those with curves first, as given."""
-    names = dict.fromkeys(name for name, _ in files.proposals)
-    keys = [(name, min(seed for other, seed in files.proposals if other == name)) for name in names]
-    return sorted(keys, key=lambda key: key not in files.scores)
+def _pictures(
+    files: RunFiles, order: Sequence[str], expressions: pd.DataFrame, errors: pd.DataFrame, keys: Sequence[Key],
+    params: ReportParameters,
+) -> dict[str, list[Row]]:  # fmt: skip
+    """Return the pictures of labelled apexes, and of the apexes of false positives of the first experiment."""
+    wanted: dict[str, list[Row]] = {video_id: [] for video_id in order}
+    for row in figures.rows(expressions):
+        if row["video_id"] in wanted:
+            wanted[row["video_id"]].append({"frame": int(row["apex"]), "kind": row["class"], "note": "labelled"})
+    first = errors[(errors["experiment"] == keys[0][0]) & (errors["proposal"] >= 0)] if keys else errors.iloc[:0]
+    for row in figures.rows(first):
+        note = row["kind"] + (f": {row['cause']}" if row["cause"] else "")
+        if row["video_id"] in wanted:
+            wanted[row["video_id"]].append({"frame": int(row["apex"]), "kind": row["class"], "note": note})
+    return thumbnails(wanted, files.recordings, files.faces, limit=params.max_thumbnails, size=params.thumbnail_px)
 
 
-def stage_cost(stage: str, paths: Sequence[Path]) -> dict[str, Any]:
-    """Return jobs, total and longest wall time (s) and peak memory (MiB) of a stage from Snakemake's benchmarks."""
-    table = pd.concat([pd.read_csv(path, sep="\t", na_values="-") for path in paths], ignore_index=True)
-    seconds, memory = table["s"].astype(float), table["max_rss"].astype(float)
+def _packed(
+    files: RunFiles, quality: Sequence[Row], order: Sequence[str], errors: pd.DataFrame,
+    pictures: Mapping[str, Sequence[Row]], params: ReportParameters,
+) -> Iterator[tuple[int, str]]:  # fmt: skip
+    """Yield (number of the video, its packed view)."""
+    place = {row["video_id"]: index for index, row in enumerate(quality)}
+    kinds = {
+        (row["experiment"], row["video_id"], int(row["instance"]), int(row["proposal"])): row["kind"]
+        + (f": {row['cause']}" if row["cause"] else "")
+        for row in figures.rows(errors)
+    }
+    with_flow = set(order[: params.max_flow_videos])
+    for video_id, view in views(files, quality, with_flow=with_flow, points=params.curve_points, kinds=kinds):
+        yield place[video_id], pack({**view, "pictures": list(pictures.get(video_id, ()))})
+
+
+def _assets() -> Row:
+    """Return style and script of the page, and the digest by which its content security policy knows the script."""
+    script = '"use strict";\n' + "\n".join(_template_source(name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "stage": stage,
-        "jobs": len(table),
-        "total": seconds.sum(),
-        "longest": seconds.max(),
-        "memory": memory.max(),
+        "style": Markup(_template_source("report.css")),
+        "script": Markup(script),
+        "script_digest": Markup(f"sha256-{digest}"),
     }
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, value as text) of nested mappings."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+def _template_source(name: str) -> str:
+    return jinja2.PackageLoader("pfes").get_source(jinja2.Environment(autoescape=True), name)[0]
 
 
 def _environment() -> jinja2.Environment:
@@ -263,66 +245,17 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = number
+    environment.filters.update(number=number, shown=_shown, segment=_segment)
     return environment
 
 
-def _subjects(files: RunFiles, quality: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row per subject: its name, the counts of each experiment, and its videos with their timeline or refusal."""
-    matches = store.read_table(files.matches, "matches")
-    drawn = {
-        video_id: Markup(figures.svg(figure, label=f"Timeline of {video_id}", prefix=f"t{index}-"))
-        for index, (video_id, figure) in enumerate(timelines(files, legend=False))
-    }
-    found = []
-    for subject in sorted({row["subject"] for row in quality}):
-        own = [{**row, "figure": drawn.get(row["video_id"])} for row in quality if row["subject"] == subject]
-        mine = matches[matches["video_id"].isin([row["video_id"] for row in own])]
-        counts = [{"experiment": name, **_outcomes(mine, (name, seed))} for name, seed in first_seeds(files)]
-        found.append({"subject": subject, "counts": counts, "videos": own})
-    return found
+def _shown(value: Any) -> str:
+    """Write a cell: three decimals for a number that is not whole, a dash for nothing."""
+    if value is None:
+        return "\N{EN DASH}"
+    return number(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
-def _outcomes(matches: pd.DataFrame, key: Key) -> dict[str, int]:
-    own = matches[(matches["experiment"] == key[0]) & (matches["seed"] == key[1])]
-    proposed, labelled = own["proposal"] >= 0, own["instance"] >= 0
-    return {"tp": int((proposed & labelled).sum()), "fp": int((~labelled).sum()), "fn": int((~proposed).sum())}
-
-
-def _judged(
-    matches: pd.DataFrame, key: Key, video_id: str, proposals: pd.DataFrame, truth: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Proposals of one video with the column ``matched``, and the rows of ``truth`` that were missed."""
-    own = matches[(matches["experiment"] == key[0]) & (matches["seed"] == key[1]) & (matches["video_id"] == video_id)]
-    paired = own[(own["proposal"] >= 0) & (own["instance"] >= 0)]
-    mine = proposals[proposals["video_id"] == video_id].reset_index(drop=True)  # ``matches`` counts within the video
-    return mine.assign(matched=mine.index.isin(paired["proposal"])), truth[~truth["instance"].isin(paired["instance"])]
-
-
-def _intensities(paths: Sequence[Path]) -> dict[str, NDArray[np.floating]]:
-    return {
-        name.split("/", 1)[1]: array
-        for path in paths
-        for name, array in store.read(path, "scores").items()
-        if name.startswith("intensity/")
-    }
-
-
-def _curve_legend(files: RunFiles) -> list[dict[str, str]]:
-    """Name, colour and dash pattern of each experiment that has a curve, as ``figures.timeline`` draws it."""
-    styles = zip(first_seeds(files), cycle(figures.CURVES))
-    return [
-        {"name": key[0], "colour": colour, "dashes": dashes} for key, (colour, dashes) in styles if key in files.scores
-    ]
-
-
-def _stages(files: RunFiles) -> list[dict[str, Any]]:
-    """Provenance of one file of each stage: stage, command, versions and parameters, in pipeline order."""
-    groups = [[files.videos], *(list(paths.values()) for paths in (files.faces, files.snippets))]
-    groups += [list(files.scores.get(key, ())) for key in first_seeds(files)]
-    groups += [list(files.proposals[key]) for key in first_seeds(files)] + [[files.metrics]]
-    found: dict[str, dict[str, Any]] = {}
-    for path in (group[0] for group in groups if group):
-        origin = store.describe(path)["provenance"]
-        found.setdefault(origin["stage"], {**origin, "flat": list(flatten(origin["parameters"]))})
-    return [{"name": name, **origin} for name, origin in found.items()]
+def _segment(value: object) -> str:
+    """Return ``value`` as one segment of a path in an address."""
+    return quote(str(value), safe="")

@@ -26,9 +26,9 @@ def write_snippets(flow_path: Path | str, out: Path | str, params: SnippetParame
     """Read a file of kind ``flow`` and write one of kind ``snippets``; a refusal passes through."""
     origin = provenance.record("snippets", asdict(params), [flow_path])
     with store.refusing(out, "snippets", origin):
-        arrays = store.read(flow_path, "flow")
-        snippets = make_snippets(arrays["flow"], params)
-        store.write(out, "snippets", {"snippets": snippets, "valid": arrays["valid"]}, origin)
+        arrays, facts = store.read(flow_path, "flow"), store.attributes(flow_path, "flow")
+        found = {"snippets": make_snippets(arrays["flow"], params), "valid": arrays["valid"]}
+        store.write(out, "snippets", found, origin, fps=facts["fps"], rois=" ".join(facts["rois"].split()[:N_ROIS]))
 
 
 def make_snippets(flow: NDArray[np.float32], params: SnippetParameters = SnippetParameters()) -> NDArray[np.float32]:

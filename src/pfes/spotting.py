@@ -18,15 +18,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pfes import decode, figures, overlay, store
+from pfes.baseline import BaselineParameters, class_magnitudes
 from pfes.config import build
-from pfes.decode import SamplingParameters
 from pfes.errors import InputError
-from pfes.flow import FlowParameters, write_flow
-from pfes.landmarks import FaceParameters, write_faces
+from pfes.extract import STAGES, extract, parameters
+from pfes.intensity.figures import stream_curves
+from pfes.intensity.prediction import find_models, write_stream
 from pfes.model import SpottingModel, load_model, predict
 from pfes.proposals import SpotParameters, locate, propose
 from pfes.records import CLASSES, file_name
-from pfes.snippets import SnippetParameters, write_snippets
 from pfes.supervised import supervised_outputs
 from pfes.supervised_decode import decode as decode_outputs
 
@@ -45,7 +45,13 @@ class Spotted:
 
 
 def spot(
-    recording: Path | str, model: Path | str, out: Path | str, *, experiment: str | None = None, fps: float = 0.0
+    recording: Path | str,
+    model: Path | str,
+    out: Path | str,
+    *,
+    experiment: str | None = None,
+    fps: float = 0.0,
+    continuous: bool = False,
 ) -> Spotted:
     """Spot ``recording`` and write intermediate files, curves, proposals and an overlay video to the folder ``out``.
 
@@ -59,10 +65,13 @@ def spot(
         Which experiment of the run folder; may be left out where there is one only.
     fps
         Native frames per second, 0 for what the file says.
+    continuous
+        Also the continuous intensity of the run folder's models for it (``pfes.intensity``).
 
     Writes
     ------
-    faces.h5, flow.h5, snippets.h5 (see ``store``), intensity.csv, intensity.png, proposals.csv, overlay.mp4.
+    faces.h5, flow.h5, snippets.h5 (see ``store``), intensity.csv, intensity.png, proposals.csv, overlay.mp4;
+    with ``continuous`` also stream.h5, continuous_intensity.csv and continuous_intensity.png.
 
     Raises
     ------
@@ -71,8 +80,10 @@ def spot(
     """
     out = Path(out)
     models, settings = load_models(model_paths(Path(model), experiment))
+    intensity_models = find_models(model) if continuous else []
     params = build(SpotParameters, settings["spot"])
     snippets, valid = _snippets(str(recording), out, settings, fps)
+    log.info("spotting")
     predicted = [predict(one, snippets) for one in models]
     intensity = np.mean([curve for _, curve, _ in predicted], axis=0)
     class_scores = np.mean([scores for _, _, scores in predicted], axis=0)
@@ -85,6 +96,8 @@ def spot(
         proposals = propose(intensity, class_scores, params, valid=valid, fps=rate)
     found = Spotted(intensity, class_scores, proposals, rate, valid)
     _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
+    if intensity_models:
+        _write_continuous(str(recording), out, found, intensity_models, snippets)
     return found
 
 
@@ -121,21 +134,14 @@ def load_models(paths: Sequence[Path]) -> tuple[list[SpottingModel], dict[str, A
 def _snippets(
     recording: str, out: Path, settings: dict[str, Any], fps: float
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    faces, flow, snippets = (out / f"{stage}.h5" for stage in ("faces", "flow", "snippets"))
-    log.info("1/4 faces")
-    write_faces(
-        recording, fps, faces, build(SamplingParameters, settings["sampling"]), build(FaceParameters, settings["faces"])
-    )
-    log.info("2/4 optical flow, %d frames", len(store.read(faces, "faces")["found"]))
-    write_flow(recording, faces, flow, build(FlowParameters, settings["flow"]))
-    log.info("3/4 spotting")
-    write_snippets(flow, snippets, build(SnippetParameters, settings["snippets"]))
-    arrays = store.read(snippets, "snippets")
+    paths = {stage: out / f"{stage}.h5" for stage in STAGES}
+    extract(recording, paths, parameters(settings), fps=fps)
+    arrays = store.read(paths["snippets"], "snippets")
     return arrays["snippets"], arrays["valid"].astype(bool)
 
 
 def _write_results(recording: str, out: Path, found: Spotted, params: SpotParameters, size: int) -> None:
-    log.info("4/4 curve and overlay")
+    log.info("curve and overlay")
     faces = store.read(out / "faces.h5", "faces")
     table = locate(found.proposals, "", file_name(Path(recording).stem), faces["native_frame"], found.fps)
     curve = pd.DataFrame(
@@ -159,7 +165,31 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
         with store.atomic(out / name) as temporary:
             temporary.write_bytes(content)
     frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
-    boxes = overlay.face_boxes(faces["landmarks"], size)
+    boxes = overlay.face_boxes(faces["landmarks"], size, faces["cut"])
     overlay.write_overlay(
         frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals
     )
+
+
+def _write_continuous(
+    recording: str, out: Path, found: Spotted, models: Sequence[Path], snippets: NDArray[np.float32]
+) -> None:
+    log.info("continuous intensity, %d models", len(models))
+    write_stream(models, {"video": recording}, {"video": out / "faces.h5"}, out / "stream.h5")
+    curves = {
+        "continuous intensity": store.read(out / "stream.h5", "stream")["intensity/video"],
+        "GIM intensity": found.intensity,
+        "flow magnitude, px": class_magnitudes(snippets, BaselineParameters())[:, 0],
+    }
+    table = pd.DataFrame(
+        {"frame": np.arange(len(found.intensity)), "time_s": np.arange(len(found.intensity)) / found.fps}
+    )
+    for name, curve in curves.items():
+        table[name.partition(",")[0].replace(" ", "_").lower()] = curve
+    figure = stream_curves(curves, found.proposals, found.fps, Path(recording).name, bands="spotted")
+    for name, content in (
+        ("continuous_intensity.csv", table.to_csv(index=False, float_format="%.6g").encode()),
+        ("continuous_intensity.png", figures.png(figure)),
+    ):
+        with store.atomic(out / name) as temporary:
+            temporary.write_bytes(content)

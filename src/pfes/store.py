@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from pfes.errors import InputError
 
-VERSION = 1
+VERSION = 2
 log = logging.getLogger(__name__)
 
 # kind -> dataset -> (dimension names, units)
@@ -46,7 +46,10 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "landmarks": (("frame", "landmark", "xy"), "px of the recording"),
         "native_frame": (("frame",), "frame"),
         "found": (("frame",), "1"),
+        "state": (("frame",), "index of landmarks.STATES"),
+        "cut": (("frame",), "1"),
         "faces": (("frame",), "1"),
+        "confidence": (("frame",), "1"),
         "interocular": (("frame",), "px of the recording"),
         "pose": (("frame", "yaw_pitch_roll"), "degree"),
         "blur": (("frame",), "grey^2"),
@@ -59,10 +62,18 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "snippets": (("frame", "window", "roi", "xy"), "px of the aligned crop"),
         "valid": (("frame",), "1"),
     },
+    "clips": {
+        "clips": (("clip", "step", "row", "column"), "grey level"),
+        "frames": (("clip", "step"), "frame"),
+        "instance": (("clip",), "1"),
+        "valid": (("clip",), "1"),
+    },
+    "stream": {"intensity/{video}": (("frame",), "1")},
     "features": {"features/{video}": (("frame", "channel"), "1")},
     "scores": {
         "intensity/{video}": (("frame",), "1"),
         "class_scores/{video}": (("frame", "class"), "1"),
+        "valid/{video}": (("frame",), "1"),
         "outputs/{video}": (("frame", "output"), "1"),  # of the fully supervised system only: see pfes.supervised
     },
 }

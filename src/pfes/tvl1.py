@@ -8,61 +8,86 @@ to the right has u_x > 0. Two equal images give exactly zero. Inputs are never w
 
 Energy
 ------
-    E(u) = lambda * sum |rho(u)|_delta + sum |grad u_x| + |grad u_y|
-    rho(u) = I1(x + u0) - I0(x) + g . (u - u0)        linearised at the flow u0 of the last warp, grey levels
+    E(u) = lambda * sum |rho(u)|_delta + sum |grad u_x|_epsilon + |grad u_y|_epsilon
+    rho(u) = I1(x + u) - I0(x) - (offset + gain * I0(x))
 
-|.|_delta is the Huber norm (quadratic below delta grey levels: sensor noise, absolute above: occlusion). I0 and I1 are
-the two images without their local mean. Coarse to fine over a pyramid of factor one half; at each scale ``warps``
-linearisations, each followed by ``iterations`` primal-dual steps (p: dual variable of grad u, |p| <= 1, one per
-flow component; s = 1 / (8 tau)):
-    u_new = prox(u + tau div p)         prox of the data term: shift along g by clip(rho / (g^2 + delta/(tau lambda)))
-    p_new = project(p + s grad(2 u_new - u))
-and a median filter of the flow. Both halves of a step run in one pass over the rows.
+|.|_d is the Huber norm: x^2 / (2 d) below d, |x| - d / 2 above. u lives on cells of 2 x 2 px: the data term is summed
+over all pixels, u is interpolated linearly between the centres of cells, grad u is the difference to the next cell.
+
+Scheme
+------
+1. Both images are padded at the right and below (edge repeated) to a multiple of cell * 2^(scales - 1), and halved
+   scales - 1 times: filter (1, 3, 3, 1) / 8 along both axes, every second sample (centres stay aligned). Gradient g of
+   I0 by central differences, edge repeated.
+2. Coarse to fine: u = 2 * u of the coarser scale, linearly interpolated (0 at the coarsest); p = 0. Then ``warps``
+   times, with u0 the present u:
+   a. u0 on pixels (linear interpolation), I1 sampled there (Catmull-Rom, 4 x 4 taps). Where x + u0 is outside of the
+      image the pixel takes no part below.
+   b. Light: offset and gain by least squares of I1(x + u0) - I0 on (1, I0); rho0 is what is left. n = mean |rho0|, at
+      least NOISE grey levels: what the images differ by, noise mostly.
+   c. Per pixel w = 1 / max(|rho0|, delta * n); per cell the sums A = w g g^T (2 x 2, symmetric) and b = w g rho0, each
+      of these five planes smoothed over cells by (1, 4, 6, 4, 1) / 16 along both axes.
+   d. k = lambda * m / n. M = (1 + tau k A)^-1 and c = tau k M (A u0 - b), per cell. m is the size of the motion:
+      sqrt(var u_x + var u_y) over the flow this scale started from, in px of the finest scale, divided by
+      MOTION * sqrt(side / 128), within MOTION_RANGE; 1 at the coarsest scale.
+   e. ``iterations`` primal-dual steps on u and p (dual variable of grad u, |p| <= 1, one 2-vector per component of u):
+          u_new = M (u + tau div p) + c
+          p_new = project((p + s grad(2 u_new - u)) / (1 + s epsilon)),  s = 1 / (8 tau), project(p) = p / max(1, |p|)
+      grad is the forward difference, 0 across the last column or row; div is its negative adjoint.
+3. The flow is u of the finest scale on pixels (linear interpolation), without the padding.
+
+Steps 2c to 2e are one round of reweighted least squares for |rho|_delta and [C] for the total variation. Weighing the
+data by 1 / n and m makes one set of parameters serve a quiet and a noisy camera, and motion of .1 px as well as of 3.
 
 References
 ----------
 [Z] Zach, Pock, Bischof (2007), A duality based approach for realtime TV-L1 optical flow,
-    doi 10.1007/978-3-540-74936-3_22: the energy and its thresholding step.
+    doi 10.1007/978-3-540-74936-3_22.
 [S] Sanchez, Meinhardt-Llopis, Facciolo (2013), TV-L1 optical flow estimation, IPOL, doi 10.5201/ipol.2013.26.
-[C] Chambolle, Pock (2011), A first-order primal-dual algorithm, doi 10.1007/s10851-010-0251-1: the steps above.
-[W] Wedel et al. (2009), An improved algorithm for TV-L1 optical flow, doi 10.1007/978-3-642-03061-1_2: blended
-    gradients, median filter.
+[C] Chambolle, Pock (2011), A first-order primal-dual algorithm, doi 10.1007/s10851-010-0251-1: step 2e.
+[B] Bruhn, Weickert, Schnoerr (2005), Lucas/Kanade meets Horn/Schunck, doi 10.1023/B:VISI.0000045324.43199.43: the sums
+    over a neighbourhood of 2c.
+[H] Werlberger et al. (2009), Anisotropic Huber-L1 optical flow, doi 10.5244/C.23.108: the Huber norm of grad u.
 
 Differences from OpenCV's DualTVL1OpticalFlow and from [S]
 ----------------------------------------------------------
-- Local mean removed (``highpass``); OpenCV compares raw intensities. With a light change of 1 % between the images this
-  alone halves the error, without any it costs 2 to 9 %.
-- Steps of [C] on u itself: no second field v and no coupling weight theta, hence no theta in TVL1.
-- Huber data term; OpenCV and [S]: absolute value (delta = 0).
-- 4 scales of 1/2, 2 warps, 30 iterations, always; OpenCV: 5 scales of .8, 5 warps, up to 300 iterations until
-  epsilon. Stopping early leaves smooth skin motion less flattened: here 300 iterations have 60 % more error (95th
-  percentile) than 30, and less only at .1 px.
-- p starts at zero on each scale and is kept from warp to warp.
-- g is the mean of the five-point gradients of I0 and of the warped I1; OpenCV and [S]: warped central difference of I1.
-- Sampling is cubic (Catmull-Rom) at exact positions; OpenCV's remap rounds them to 1/32 px.
-- Where x + u0 is outside of the image the data term is off (g = 0 and rho = 0).
+- u on cells of 2 x 2 px and sums A, b over a neighbourhood of cells; there one vector and one equation per pixel.
+- Huber norms for both terms; there absolute values (delta = epsilon = 0).
+- The weight of the data follows noise and motion (n, m); there it is fixed.
+- A uniform change of light is fitted and taken out; there raw intensities are compared.
+- One variable u; there a second field v coupled to it by theta.
+- 4 scales of 1/2, 2 warps, 25 iterations, always; OpenCV: 5 scales of .8, 5 warps, up to 300 iterations until epsilon.
+- g is the gradient of I0, the same for all frames of a window; there that of the warped I1.
+- Cubic sampling at exact positions; OpenCV's remap rounds them to 1/32 px. No median filter.
 
+TVL1(lambda_=.15, delta=0, epsilon=0, cell=1, window=False, adapt=False, light=False) is the energy of [S].
 docs/benchmarks.md has errors against known displacement and times.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators
+# mypy: allow-untyped-calls
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
-from numba.core.compiler import Compiler
 from numpy.typing import NDArray
+
+from pfes import tvl1_kernels as kernels
 
 Image = NDArray[np.uint8] | NDArray[np.float32]
 Flow = NDArray[np.float32]
 Plane = NDArray[Any]  # float32 [h, w]
 
 COARSEST = 8  # px, smallest side of the coarsest scale
-DERIVATIVE = np.array([[1, -8, 0, 8, -1]], np.float32) / 12
+NOISE = 0.5  # grey levels, least difference of two frames
+SHARPEST = 0.05  # grey levels, least delta: the weights of 2c stay finite
+MOTION = 0.5  # px at a side of 128 px, motion at which m is 1
+MOTION_RANGE = (0.15, 8.0)
+HALVING = np.array([1, 3, 3, 1], np.float32) / 8
+SMOOTHING = np.array([1, 4, 6, 4, 1], np.float32) / 16
+DERIVATIVE = np.array([[-1, 0, 1]], np.float32) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,52 +97,62 @@ class TVL1:
     Parameters
     ----------
     lambda_
-        lambda, weight of the data term per grey level. Higher follows the images and their noise, lower is smoother.
-    tau
-        tau, step of u in px. Not a matter of the model but of how far 30 iterations come: lower smooths earlier and
-        shrinks small bumps, higher leaves noise. The dual step is 1 / (8 tau), the largest that converges.
+        lambda, weight of the data term per grey level, for frames that differ by 1 grey level and motion of the size
+        MOTION where ``adapt`` is on. Higher follows the images and their noise, lower is smoother.
     delta
-        delta, grey levels below which the data term is quadratic, some 3 times the noise of a difference of two
-        frames. 0 is the pure L1 norm: half as much error again with noise of 2 grey levels.
-    highpass
-        Sigma in px of the Gaussian whose local mean is subtracted from the images; 0 keeps the light as it is.
+        Difference below which the data term is quadratic, in multiples of n (in grey levels where ``adapt`` is off).
+        0 is the L1 norm. Higher lets mismatches pull, lower gives noise more weight.
+    epsilon
+        Difference of neighbouring cells, px, below which the smoothness term is quadratic: smooth motion then stays
+        smooth. 0 is the total variation, which makes it stepped.
+    tau
+        Step of u, px; the dual step is 1 / (8 tau), the largest that converges.
+    cell
+        Side of a cell, 1 or 2 px.
+    window
+        Smooth the data over neighbouring cells (5 x 5, binomial).
+    adapt
+        Weigh the data by noise and motion.
+    light
+        Take out a uniform change of light.
     scales
-        Levels of the pyramid, each half the size of the one before. 4 follow shifts of 12 px, 3 of 8 px.
+        Levels of the pyramid, each half the size of the one before. 4 follow shifts of 12 px.
     warps
         Linearisations per scale.
     iterations
         Primal-dual steps per warp; all of them are done, there is no stopping test.
-    median
-        Side of the median filter on the flow after each warp, px: 3, 5, or 0 for none.
     """
 
-    lambda_: float = 0.15
-    tau: float = 1.0
-    delta: float = 8.0
-    highpass: float = 8.0
+    lambda_: float = 0.6
+    delta: float = 4.0
+    epsilon: float = 0.05
+    tau: float = 0.5
+    cell: int = 2
+    window: bool = True
+    adapt: bool = True
+    light: bool = True
     scales: int = 4
     warps: int = 2
-    iterations: int = 30
-    median: int = 5
+    iterations: int = 25
 
     def __post_init__(self) -> None:
         for name in ("lambda_", "tau"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected a number above 0")
-        for name in ("delta", "highpass"):
+        for name in ("delta", "epsilon"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected 0 or more")
         for name in ("scales", "warps", "iterations"):
             if int(getattr(self, name)) != getattr(self, name) or getattr(self, name) < 1:
                 raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected a whole number of at least 1")
-        if self.median not in (0, 3, 5):
-            raise ValueError(f"TVL1: median is {self.median}, expected 0, 3 or 5")
+        if self.cell not in (1, 2):
+            raise ValueError(f"TVL1: cell is {self.cell}, expected 1 or 2")
 
 
 DEFAULT = TVL1()
 
 
-def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT) -> Flow:
+def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT, device: str = "cpu") -> Flow:
     """Return the flow from ``reference`` to ``moving``.
 
     Parameters
@@ -126,6 +161,8 @@ def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT) -> Flow:
         [H, W] or [N, H, W], same shape and dtype, uint8 or float32, 0..255; at least 8 * 2^(scales - 1) px a side.
     params
         See TVL1.
+    device
+        ``cpu`` (one thread) or ``cuda``, the same scheme on a GPU.
 
     Returns
     -------
@@ -134,7 +171,7 @@ def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT) -> Flow:
     Raises
     ------
     ValueError
-        Wrong type, dtype or shape, images too small, or values that are not finite.
+        Wrong type, dtype or shape, images too small, values that are not finite, or a device that is not there.
 
     Examples
     --------
@@ -142,38 +179,58 @@ def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT) -> Flow:
     >>> tvl1(image, image).shape
     (64, 64, 2)
     """
-    _check("reference", reference, (2, 3), params)
-    _check("moving", moving, (2, 3), params)
+    check_images("reference", reference, (2, 3), params)
+    check_images("moving", moving, (2, 3), params)
     if reference.shape != moving.shape or reference.dtype != moving.dtype:
         raise ValueError(
             f"tvl1: reference is {reference.dtype} {reference.shape} and moving {moving.dtype} {moving.shape}, "
             "expected the same dtype and shape"
         )
+    if (other := _other_device(device)) is not None:
+        flow: Flow = other.tvl1(reference, moving, params)
+        return flow
     size = reference.shape[-2:]
     flow = np.empty((*reference.shape, 2), np.float32)
-    for out, image, other in zip(
-        flow.reshape(-1, *size, 2), reference.reshape(-1, *size), moving.reshape(-1, *size), strict=True
-    ):
-        _solve(_reference(image, params), _pyramid(other, params), params, out)
+    scales = _allocate(size, params)
+    pairs = flow.reshape(-1, *size, 2), reference.reshape(-1, *size), moving.reshape(-1, *size)
+    for out, image, target in zip(*pairs, strict=True):
+        _set_reference(scales, image)
+        _solve(scales, target, params, out)
     return flow
 
 
-def tvl1_window(frames: Image, params: TVL1 = DEFAULT) -> Flow:
+def tvl1_window(frames: Image, params: TVL1 = DEFAULT, device: str = "cpu") -> Flow:
     """Return the flow from frame 0 to each later frame, [K, H, W] -> float32 [K - 1, H, W, 2].
 
     Equal to ``tvl1(frames[0], frames[k])`` for k = 1 .. K - 1; pyramid and gradients of frame 0 are computed once.
     One frame gives an empty result. Raises ValueError as tvl1 does.
     """
-    _check("frames", frames, (3,), params)
+    check_images("frames", frames, (3,), params)
+    if (other := _other_device(device)) is not None:
+        flow: Flow = other.tvl1_window(frames, params)
+        return flow
     flow = np.empty((max(len(frames) - 1, 0), *frames.shape[1:], 2), np.float32)
     if len(flow):
-        first = _reference(frames[0], params)
+        scales = _allocate(frames.shape[1:], params)
+        _set_reference(scales, frames[0])
         for out, moving in zip(flow, frames[1:], strict=True):
-            _solve(first, _pyramid(moving, params), params, out)
+            _solve(scales, moving, params, out)
     return flow
 
 
-def _check(name: str, images: Image, dimensions: tuple[int, ...], params: TVL1) -> None:
+def _other_device(device: str) -> Any:
+    """Return the module that solves on ``device``, None for the CPU."""
+    if device == "cpu":
+        return None
+    if device != "cuda":
+        raise ValueError(f"tvl1: device is {device!r}, expected 'cpu' or 'cuda'")
+    from pfes import tvl1_cuda  # imports torch, which takes seconds
+
+    return tvl1_cuda
+
+
+def check_images(name: str, images: Image, dimensions: tuple[int, ...], params: TVL1) -> None:
+    """Raise ValueError unless ``images`` is an array of finite grey images, large enough, of one of ``dimensions``."""
     found = getattr(images, "dtype", None)
     if not isinstance(images, np.ndarray) or found not in (np.uint8, np.float32):
         raise ValueError(
@@ -194,182 +251,106 @@ def _check(name: str, images: Image, dimensions: tuple[int, ...], params: TVL1) 
         raise ValueError(f"tvl1: {name} has {(~np.isfinite(images)).sum()} values that are not finite, expected 0..255")
 
 
-class _Scale(NamedTuple):
-    """One scale of the reference: image and gradient."""
+class _Scale:
+    """One scale of the pyramid: the reference there, and room for what one flow needs."""
 
-    image: Plane
-    gx: Plane
-    gy: Plane
-
-
-def _reference(image: Image, params: TVL1) -> list[_Scale]:
-    return [_Scale(level, *_gradient(level)) for level in _pyramid(image, params)]
-
-
-def _pyramid(image: Image, params: TVL1) -> list[Plane]:
-    """Return the image without its local mean at each scale, finest first."""
-    levels: list[Plane] = [image.astype(np.float32, order="C")]
-    if params.highpass:
-        levels[0] -= cv2.GaussianBlur(levels[0], (0, 0), params.highpass)
-    for _ in range(params.scales - 1):
-        h, w = levels[-1].shape
-        smooth = cv2.GaussianBlur(levels[-1], (0, 0), 0.7)
-        levels.append(cv2.resize(smooth, ((w + 1) // 2, (h + 1) // 2), interpolation=cv2.INTER_AREA))
-    return levels
+    def __init__(self, h: int, w: int, cell: int) -> None:
+        rows, columns = h // cell, w // cell
+        self.image, self.gx, self.gy, self.warped, self.inside, self.rho = np.empty((6, h, w), np.float32)
+        self.padded = np.empty((h + 3, w + 3), np.float32)  # the moving image with room for cubic taps
+        self.pixels = np.empty((2, h, w), np.float32)  # u on pixels
+        self.rows = np.zeros((5, w), np.float32)
+        self.cells, self.system = np.empty((2, 5, rows, columns), np.float32)
+        self.u = np.empty((2, rows, columns), np.float32)
+        self.bar = np.empty((2, rows, columns + 1), np.float32)
+        self.px = np.empty((2, rows, columns + 1), np.float32)
+        self.py = np.empty((2, rows + 1, columns), np.float32)
 
 
-def _gradient(image: Plane) -> tuple[Plane, Plane]:
-    gx = cv2.filter2D(image, cv2.CV_32F, DERIVATIVE, borderType=cv2.BORDER_REPLICATE)
-    gy = cv2.filter2D(image, cv2.CV_32F, DERIVATIVE.T, borderType=cv2.BORDER_REPLICATE)
-    return gx, gy
+def _allocate(size: Sequence[int], params: TVL1) -> list[_Scale]:
+    unit = params.cell << (params.scales - 1)
+    h, w = (-(-side // unit) * unit for side in size)
+    return [_Scale(h >> k, w >> k, params.cell) for k in range(params.scales)]
 
 
-def _solve(reference: list[_Scale], moving: list[Plane], params: TVL1, out: Flow) -> None:
+def _set_reference(scales: list[_Scale], image: Image) -> None:
+    for scale, level in zip(scales, _pyramid(image, scales), strict=True):
+        scale.image[:] = level
+        cv2.filter2D(level, cv2.CV_32F, DERIVATIVE, dst=scale.gx, borderType=cv2.BORDER_REPLICATE)
+        cv2.filter2D(level, cv2.CV_32F, DERIVATIVE.T, dst=scale.gy, borderType=cv2.BORDER_REPLICATE)
+
+
+def _pyramid(image: Image, scales: list[_Scale]) -> Iterator[Plane]:
+    """Yield the padded image at each scale, finest first."""
+    h, w = scales[0].image.shape
+    below, right = h - image.shape[0], w - image.shape[1]
+    level = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE).astype(np.float32)
+    yield level
+    for _ in scales[1:]:
+        smooth = cv2.sepFilter2D(level, cv2.CV_32F, HALVING, HALVING, anchor=(1, 1), borderType=cv2.BORDER_REPLICATE)
+        level = np.ascontiguousarray(smooth[::2, ::2])
+        yield level
+
+
+def _solve(scales: list[_Scale], moving: Image, params: TVL1, out: Flow) -> None:
     """Write the flow into ``out`` [H, W, 2], coarse to fine."""
-    u: list[Plane] = [np.zeros_like(reference[-1].image)] * 2
-    for scale, target in zip(reversed(reference), reversed(moving), strict=True):
-        h, w = scale.image.shape
-        factors = w / u[0].shape[1], h / u[0].shape[0]
-        u = [
-            cv2.resize(c, (w, h), interpolation=cv2.INTER_LINEAR) * np.float32(f)
-            for c, f in zip(u, factors, strict=True)
-        ]
-        u = _solve_scale(scale, target, u, params)
-    out[..., 0], out[..., 1] = u
+    h, w = out.shape[:2]
+    for scale, level in zip(scales, _pyramid(moving, scales), strict=True):
+        cv2.copyMakeBorder(level, 1, 2, 1, 2, cv2.BORDER_REPLICATE, dst=scale.padded)
+    scales[-1].u[:] = 0
+    _solve_scale(scales[-1], 1.0, params)
+    for k in range(len(scales) - 2, -1, -1):
+        scale, coarser = scales[k], scales[k + 1]
+        _enlarge(coarser.u, scale.u)
+        scale.u *= 2
+        motion = float(np.sqrt(scale.u.var((1, 2)).sum())) * 2**k / (MOTION * ((h * w) ** 0.5 / 128) ** 0.5)
+        _solve_scale(scale, min(max(motion, MOTION_RANGE[0]), MOTION_RANGE[1]), params)
+    u = _on_pixels(scales[0])
+    out[..., 0], out[..., 1] = u[0, :h, :w], u[1, :h, :w]
 
 
-def _solve_scale(scale: _Scale, target: Plane, u: list[Plane], params: TVL1) -> list[Plane]:
-    """Return the components (x, y) of the flow after all warps at one scale, [h, w] each."""
-    h, w = target.shape
-    padded = cv2.copyMakeBorder(target, 1, 2, 1, 2, cv2.BORDER_REPLICATE)  # [h + 3, w + 3]: room for cubic taps
-    bar = np.zeros((2, h, w + 1), np.float32)  # 2 u_new - u, last column repeated
-    px = np.zeros((2, h, w + 1), np.float32)  # p along x, column 0 is the border
-    py = np.zeros((2, h + 1, w), np.float32)  # p along y, row 0 is the border
-    warped, inside, slope, rest = np.empty((4, h, w), np.float32)
-    # Types of the arguments never vary: one compiled version each, so that processes may fill the cache together.
-    step = np.float32(params.tau)
-    limit = np.float32(params.tau * params.lambda_)
-    huber = np.float32(max(params.delta / (params.tau * params.lambda_), 1e-6))
+def _solve_scale(scale: _Scale, motion: float, params: TVL1) -> None:
+    """Improve ``scale.u`` by all warps of one scale; ``motion`` is m of the scheme."""
+    u, bar, px, py, system = scale.u, scale.bar, scale.px, scale.py, scale.system
+    px[:], py[:] = 0, 0
+    tau, sigma = params.tau, 1 / (8 * params.tau)
+    shrink = np.float32(1 / (1 + sigma * params.epsilon))
     for _ in range(params.warps):
-        _warp(padded, u[0], u[1], warped, inside)
-        gx, gy = _gradient(warped)
-        _linearise(
-            scale.image.ravel(), scale.gx.ravel(), scale.gy.ravel(), warped.ravel(), inside.ravel(), u[0].ravel(),
-            u[1].ravel(), gx.ravel(), gy.ravel(), slope.ravel(), rest.ravel(), huber,
-        )  # fmt: skip
-        _iterate(
-            u[0], u[1], bar[0], bar[1], px[0], py[0], px[1], py[1], gx, gy, slope, rest,
-            step, limit, np.float32(1 / (8 * params.tau)), params.iterations,
-        )  # fmt: skip
-        if params.median:
-            u = [cv2.medianBlur(component, params.median) for component in u]
-    return u
-
-
-class _NoAlias(Compiler):
-    """Numba's compiler, told that array arguments never overlap: without this the row loops do not vectorise."""
-
-    def define_pipelines(self) -> Any:
-        self.state.flags.noalias = True
-        return super().define_pipelines()
-
-
-def _kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile with the result cached on disk, or without a cache where no directory can be written."""
-    try:
-        return njit(fastmath=True, nogil=True, cache=True, pipeline_class=_NoAlias)(function)
-    except RuntimeError:  # numba: no locator available
-        return njit(fastmath=True, nogil=True, pipeline_class=_NoAlias)(function)
-
-
-_row = njit(fastmath=True, nogil=True, pipeline_class=_NoAlias)
-ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
-TWO, THREE, FOUR, FIVE = np.float32(2), np.float32(3), np.float32(4), np.float32(5)
-
-
-@_kernel
-def _warp(padded, u1, u2, warped, inside):
-    """Sample at x + u with Catmull-Rom weights, positions held at the border; ``inside`` is 1 where none was held."""
-    h, w = u1.shape
-    stride = padded.shape[1]
-    flat = padded.reshape(-1)
-    for i in range(h):
-        for j in range(w):
-            x, y = np.float32(j) + u1[i, j], np.float32(i) + u2[i, j]
-            cx, cy = min(max(x, ZERO), np.float32(w - 1)), min(max(y, ZERO), np.float32(h - 1))
-            inside[i, j] = ONE if cx == x and cy == y else ZERO
-            ix, iy = np.int64(cx), np.int64(cy)
-            a0, a1, a2, a3 = _cubic(cx - np.float32(ix))
-            b0, b1, b2, b3 = _cubic(cy - np.float32(iy))
-            o = iy * stride + ix
-            p, q, r = o + stride, o + 2 * stride, o + 3 * stride
-            warped[i, j] = (
-                b0 * (a0 * flat[o] + a1 * flat[o + 1] + a2 * flat[o + 2] + a3 * flat[o + 3])
-                + b1 * (a0 * flat[p] + a1 * flat[p + 1] + a2 * flat[p + 2] + a3 * flat[p + 3])
-                + b2 * (a0 * flat[q] + a1 * flat[q + 1] + a2 * flat[q + 2] + a3 * flat[q + 3])
-                + b3 * (a0 * flat[r] + a1 * flat[r + 1] + a2 * flat[r + 2] + a3 * flat[r + 3])
+        start = _on_pixels(scale)
+        kernels.warp(scale.padded, start[0], start[1], scale.warped, scale.inside)
+        noise = float(
+            kernels.residual(
+                scale.warped.ravel(),
+                scale.image.ravel(),
+                scale.inside.ravel(),
+                np.float32(params.light),
+                scale.rho.ravel(),
             )
+        )
+        noise, size = (max(noise, NOISE), motion) if params.adapt else (1.0, 1.0)
+        delta = np.float32(max(params.delta * noise, SHARPEST))
+        kernels.gather(scale.rho, scale.inside, scale.gx, scale.gy, delta, params.cell, scale.rows, scale.cells)
+        if params.window:
+            for plane in scale.cells:
+                cv2.sepFilter2D(plane, cv2.CV_32F, SMOOTHING, SMOOTHING, dst=plane, borderType=cv2.BORDER_REPLICATE)
+        weight = np.float32(tau * params.lambda_ * size / noise)
+        kernels.system(scale.cells.reshape(5, -1), u.reshape(2, -1), weight, system.reshape(5, -1))
+        kernels.iterate(
+            u[0], u[1], bar[0], bar[1], px[0], py[0], px[1], py[1],
+            system[0], system[1], system[2], system[3], system[4],
+            np.float32(tau), np.float32(sigma), shrink, params.iterations,
+        )  # fmt: skip
 
 
-@_row
-def _cubic(t):
-    """Return the weights of the four taps at -1, 0, 1, 2 for a position t in [0, 1)."""
-    return (
-        HALF * t * (t * (TWO - t) - ONE),
-        HALF * (t * t * (THREE * t - FIVE) + TWO),
-        HALF * t * (t * (FOUR - THREE * t) + ONE),
-        HALF * t * t * (t - ONE),
-    )
+def _on_pixels(scale: _Scale) -> Plane:
+    """Return u on the pixels of its scale, [2, h, w]."""
+    if scale.u.shape == scale.pixels.shape:
+        return scale.u
+    _enlarge(scale.u, scale.pixels)
+    return scale.pixels
 
 
-@_kernel
-def _linearise(image, rx, ry, warped, inside, u1, u2, gx, gy, slope, rest, huber):
-    """Blend the gradients; rho(u) = rest + g . u, and slope = 1 / (g^2 + delta/(tau lambda)); outside, g = 0."""
-    for j in range(image.shape[0]):
-        x = HALF * (gx[j] + rx[j]) * inside[j]
-        y = HALF * (gy[j] + ry[j]) * inside[j]
-        gx[j], gy[j] = x, y
-        slope[j] = ONE / (x * x + y * y + huber)
-        rest[j] = (warped[j] - image[j]) * inside[j] - x * u1[j] - y * u2[j]
-
-
-@_kernel
-def _iterate(u1, u2, bar1, bar2, px1, py1, px2, py2, gx, gy, slope, rest, tau, limit, sigma, iterations):
-    """Run the primal-dual steps in place; the dual update of a row follows as soon as the next row of u is new."""
-    h, w = u1.shape
-    for _ in range(iterations):
-        for i in range(h):
-            _primal(
-                u1[i], u2[i], bar1[i], bar2[i], px1[i], py1[i + 1], py1[i], px2[i], py2[i + 1], py2[i],
-                gx[i], gy[i], slope[i], rest[i], tau, limit,
-            )  # fmt: skip
-            bar1[i, w], bar2[i, w] = bar1[i, w - 1], bar2[i, w - 1]
-            if i > 0:
-                _dual(bar1[i - 1], bar1[i], px1[i - 1], py1[i], sigma)
-                _dual(bar2[i - 1], bar2[i], px2[i - 1], py2[i], sigma)
-        _dual(bar1[h - 1], bar1[h - 1], px1[h - 1], py1[h], sigma)
-        _dual(bar2[h - 1], bar2[h - 1], px2[h - 1], py2[h], sigma)
-
-
-@_row
-def _primal(u1, u2, bar1, bar2, px1, py1, above1, px2, py2, above2, gx, gy, slope, rest, tau, limit):
-    for j in range(u1.shape[0]):
-        v1 = u1[j] + tau * (px1[j + 1] - px1[j] + py1[j] - above1[j])
-        v2 = u2[j] + tau * (px2[j + 1] - px2[j] + py2[j] - above2[j])
-        move = min(max((rest[j] + gx[j] * v1 + gy[j] * v2) * slope[j], -limit), limit)
-        v1 -= move * gx[j]
-        v2 -= move * gy[j]
-        bar1[j] = TWO * v1 - u1[j]
-        bar2[j] = TWO * v2 - u2[j]
-        u1[j] = v1
-        u2[j] = v2
-
-
-@_row
-def _dual(bar, below, px, py, sigma):
-    for j in range(py.shape[0]):
-        x = px[j + 1] + sigma * (bar[j + 1] - bar[j])
-        y = py[j] + sigma * (below[j] - bar[j])
-        shrink = ONE / np.sqrt(max(x * x + y * y, ONE))
-        px[j + 1] = x * shrink
-        py[j] = y * shrink
+def _enlarge(planes: Plane, out: Plane) -> None:
+    """Interpolate both planes linearly to the size of ``out`` [2, h, w]; centres stay aligned."""
+    for plane, larger in zip(planes, out, strict=True):
+        cv2.resize(plane, larger.shape[::-1], dst=larger, interpolation=cv2.INTER_LINEAR)

@@ -1,14 +1,15 @@
-"""Count hits and misses of every experiment, and write the summary."""
+"""Count hits and misses of every experiment, write the summary and the tables that explain it."""
 
-from pfes.evaluation import evaluate_run
+from pfes.analysis import analyse_run
+from pfes.config import build
+from pfes.evaluation import EvaluateParameters, evaluate_run
 from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     proposals = {}
     for (experiment, seed), paths in snakemake.params.proposals.items():
         proposals.setdefault(experiment, {})[seed] = paths
-    out = snakemake.output
-    evaluate_run(
-        snakemake.input.videos, snakemake.input.expressions, proposals, out.metrics, out.counts, out.matches, out.summary,
-        run=snakemake.params.run, **snakemake.params.evaluate,
-    )  # fmt: skip
+    out, tables, p = snakemake.output, (snakemake.input.videos, snakemake.input.expressions), snakemake.params
+    params = build(EvaluateParameters, p.evaluate)
+    evaluate_run(*tables, proposals, out.metrics, out.counts, out.matches, out.summary, run=p.run, **vars(params))
+    analyse_run(*tables, proposals, p.analysis, params, dataset=p.dataset, flow=p.flow, truth=p.truth)

@@ -5,4 +5,5 @@ from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     p = snakemake.params
-    write_flow(p.recording, snakemake.input.faces, snakemake.output[0], FlowParameters(**p.flow))
+    params = FlowParameters(**p.flow, device=snakemake.config["flow"]["device"])
+    write_flow(p.recording, snakemake.input.faces, snakemake.output[0], params)

@@ -1,13 +1,15 @@
-"""Draw the timelines and write the page of a run."""
+"""Write the page of a run, the timelines of its videos, and its figures and tables for a paper."""
 
 from pathlib import Path
 
 from pfes.logs import stage
-from pfes.report import RunFiles, draw_timelines, write_report
+from pfes.paper import write_paper
+from pfes.report import ReportParameters, RunFiles, draw_timelines, write_report
 
 with stage(snakemake.log[0]):
     p = snakemake.params
     benchmarks = {name: sorted(Path(p.benchmarks, name).rglob("*.tsv")) for name in p.stages}
-    files = RunFiles(**p.files, benchmarks=benchmarks)
-    draw_timelines(files, snakemake.output.timelines)
-    write_report(files, snakemake.output.page, run=p.run, demo=p.is_demo, settings=p.settings)
+    files, params = RunFiles(**p.files, benchmarks=benchmarks), ReportParameters(**p.report)
+    draw_timelines(files, snakemake.output.timelines, limit=params.max_timelines)
+    write_paper(files, Path(snakemake.output.figures).parent)
+    write_report(files, snakemake.output.page, run=p.run, demo=p.is_demo, settings=p.settings, params=params)

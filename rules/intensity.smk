@@ -1,0 +1,193 @@
+SYSTEMS = intensity_settings()  # name -> settings of one system
+SCORED = next(
+    iter(EXPERIMENTS)
+)  # the spotting experiment whose intensity stands beside
+TRUTH = per_video("dataset/demo") if config["dataset"]["name"] == "demo" else {}
+INTENSITY = RUN / "intensity"
+
+
+wildcard_constraints:
+    system="|".join(map(re.escape, SYSTEMS)),
+
+
+rule clips:
+    input:
+        recording,
+        faces=FACES_FOLDER / "{video}.h5",
+        expressions=RUN / "dataset/expressions.parquet",
+    output:
+        RUN / "clips/{video}.h5",
+    log:
+        LOGS / "clips/{video}.log",
+    benchmark:
+        BENCHMARKS / "clips/{video}.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        recording=lambda wildcards: VIDEOS[wildcards.video].path,
+        clips=config["intensity"]["clips"],
+        code=code("pfes.intensity.clips"),
+    script:
+        "../workflow/scripts/clips.py"
+
+
+rule intensity_train:
+    input:
+        clips=lambda wildcards: list(
+            per_video("clips", FOLDS[wildcards.fold].train).values()
+        ),
+        videos=RUN / "dataset/videos.parquet",
+        expressions=RUN / "dataset/expressions.parquet",
+    output:
+        model=INTENSITY / "{system}/{fold}/seed{seed}/model.pt",
+        log=INTENSITY / "{system}/{fold}/seed{seed}/log.parquet",
+    log:
+        LOGS / "intensity_train/{system}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "intensity_train/{system}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=3000,
+    params:
+        held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
+        settings=lambda wildcards: SYSTEMS[wildcards.system],
+        code=code("pfes.intensity.training"),
+    script:
+        "../workflow/scripts/intensity_train.py"
+
+
+rule intensity_predict:
+    input:
+        clips=held_out_files("clips"),
+        model=INTENSITY / "{system}/{fold}/seed{seed}/model.pt",
+        videos=RUN / "dataset/videos.parquet",
+        expressions=RUN / "dataset/expressions.parquet",
+    output:
+        INTENSITY / "{system}/{fold}/seed{seed}/curves.parquet",
+    log:
+        LOGS / "intensity_predict/{system}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "intensity_predict/{system}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code("pfes.intensity.prediction"),
+    script:
+        "../workflow/scripts/intensity_predict.py"
+
+
+rule intensity_stream:
+    input:
+        faces=held_out_files("faces"),
+        model=INTENSITY / "{system}/{fold}/seed{seed}/model.pt",
+    output:
+        INTENSITY / "{system}/{fold}/seed{seed}/stream.h5",
+    log:
+        LOGS / "intensity_stream/{system}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "intensity_stream/{system}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        recordings=lambda wildcards: {
+            name: VIDEOS[name].path
+            for name in per_video("faces", FOLDS[wildcards.fold].held_out)
+        },
+        held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
+        code=code("pfes.intensity.prediction"),
+    script:
+        "../workflow/scripts/intensity_stream.py"
+
+
+CURVES = {
+    (system, seed): [
+        INTENSITY / system / fold / f"seed{seed}" / "curves.parquet" for fold in FOLDS
+    ]
+    for system in SYSTEMS
+    for seed in SEEDS
+}
+GIM_SCORES = {seed: per_fold("spot", "scores.h5", SCORED, seed) for seed in SEEDS}
+
+
+rule intensity_compare:
+    input:
+        [path for paths in CURVES.values() for path in paths],
+        [path for paths in GIM_SCORES.values() for path in paths],
+        list(per_video("snippets").values()),
+    output:
+        clips=INTENSITY / "clips.parquet",
+        metrics=INTENSITY / "metrics.parquet",
+    log:
+        LOGS / "intensity_compare.log",
+    benchmark:
+        BENCHMARKS / "intensity_compare.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        curves=CURVES,
+        scores=GIM_SCORES,
+        snippets=per_video("snippets"),
+        truth=TRUTH,
+        code=code("pfes.intensity.comparison"),
+    script:
+        "../workflow/scripts/intensity_compare.py"
+
+
+FIRST = next(iter(SYSTEMS))
+STREAMS = [INTENSITY / FIRST / fold / f"seed{SEEDS[0]}" / "stream.h5" for fold in FOLDS]
+
+
+rule intensity_figures:
+    input:
+        [CURVES[system, SEEDS[0]] for system in SYSTEMS],
+        STREAMS,
+        GIM_SCORES[SEEDS[0]],
+        list(per_video("snippets").values()),
+        videos=RUN / "dataset/videos.parquet",
+        expressions=RUN / "dataset/expressions.parquet",
+    output:
+        clips=report(
+            INTENSITY / "clips.svg",
+            caption="../workflow/report/intensity_clips.rst",
+            category="Continuous intensity",
+            labels={"figure": "Clips: predicted, triangle and true"},
+        ),
+        streams=report(
+            directory(INTENSITY / "streams"),
+            patterns=["{video}.svg"],
+            caption="../workflow/report/intensity_stream.rst",
+            category="Continuous intensity",
+            labels={"video": "{video}"},
+        ),
+    log:
+        LOGS / "intensity_figures.log",
+    benchmark:
+        BENCHMARKS / "intensity_figures.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        curves={system: CURVES[system, SEEDS[0]] for system in list(SYSTEMS)[:4]},
+        streams=STREAMS,
+        scores=GIM_SCORES[SEEDS[0]],
+        snippets=per_video("snippets"),
+        truth=TRUTH,
+        code=code("pfes.intensity.drawing"),
+    script:
+        "../workflow/scripts/intensity_figures.py"
+
+
+rule intensity:
+    input:
+        rules.intensity_compare.output,
+        rules.intensity_figures.output,

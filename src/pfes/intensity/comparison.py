@@ -1,0 +1,182 @@
+"""The table of continuous intensity: every system and reference, on the same clips.
+
+Rows
+----
+systems        curves of the held-out subjects, one per clip and seed
+GIM            the intensity branch of a spotting experiment, held-out fold, at the frames of the clip
+flow           magnitude of the ROI flow (feature difference of ``baseline``) at the frames of the clip
+position       the mean triangle of the clips of the other subjects at each step: what the position in the clip alone
+               tells. A system that does no better has read nothing from the face.
+
+References
+----------
+triangle       the pseudo-intensity that the labels give, which [W25] reports against: what systems were trained on
+true           rendered intensity, where the dataset has it (demo): independent of every label
+
+Each row: Spearman, Kendall, mean absolute error per clip, averaged over clips and seeds, with a 95 % interval over
+subjects (bootstrap), and the standard deviation over seeds. GIM and flow have another scale: their error is not given.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from pfes import provenance, store
+from pfes.baseline import BaselineParameters, class_magnitudes
+from pfes.intensity.metrics import bootstrap_mean, clip_metrics
+from pfes.records import CLASSES
+
+METRICS = ("spearman", "kendall", "mae")
+CLIP_KEY = ["subject", "video_id", "instance"]
+UNSCALED = ("GIM", "flow")  # only their order means something
+
+
+def clip_table(
+    curves: Mapping[tuple[str, int], pd.DataFrame],
+    truth: Mapping[str, np.ndarray] | None = None,
+    others: Mapping[tuple[str, int], Mapping[str, np.ndarray]] | None = None,
+) -> pd.DataFrame:
+    """Return the metrics of every clip.
+
+    Parameters
+    ----------
+    curves : (system, seed) -> table of kind ``intensity_curves``.
+    truth : video_id -> known intensity [T] at sampled frames.
+    others : (name, seed) -> video_id -> curve [T] or [T, 2] (one per class) at sampled frames.
+
+    Returns
+    -------
+    One row per system, seed, clip and reference: system, seed, subject, video_id, instance, class, reference,
+    spearman, kendall, mae, constant.
+    """
+    rows: list[dict[str, Any]] = []
+    for (system, seed), table in curves.items():
+        rows += _rows(system, seed, table, table["predicted"].to_numpy(float), truth)
+    table = next(iter(curves.values()))
+    rows += _rows("position", 0, table, position_curve(table), truth)
+    for (name, seed), videos in (others or {}).items():
+        rows += _rows(name, seed, table, _sampled(table, videos), truth)
+    return pd.DataFrame(rows)
+
+
+def position_curve(table: pd.DataFrame) -> np.ndarray:
+    """Return, for each row of ``table``, the mean triangle at its step over the clips of all other subjects."""
+    mean = np.full(len(table), np.nan)
+    for subject in table["subject"].unique():
+        own = (table["subject"] == subject).to_numpy()
+        others = table[~own].groupby("step")["triangle"].mean()
+        mean[own] = table.loc[own, "step"].map(others)
+    return mean
+
+
+def _sampled(table: pd.DataFrame, videos: Mapping[str, np.ndarray]) -> np.ndarray:
+    values = np.full(len(table), np.nan)
+    for (video_id, label), part in table.groupby(["video_id", "class"]):
+        curve = videos.get(str(video_id))
+        if curve is None:
+            continue
+        curve = curve[:, CLASSES.index(str(label))] if curve.ndim == 2 else curve
+        frames = part["frame"].to_numpy(np.float64)
+        values[table.index.get_indexer(part.index)] = np.interp(frames, np.arange(len(curve)), curve)
+    return values
+
+
+def _rows(
+    system: str, seed: int, table: pd.DataFrame, values: np.ndarray, truth: Mapping[str, np.ndarray] | None
+) -> list[dict[str, Any]]:
+    references = {"triangle": table["triangle"].to_numpy(float)}
+    if truth:
+        references["true"] = _sampled(table, truth)
+    rows = []
+    for _, index in table.reset_index(drop=True).groupby(CLIP_KEY, sort=True).groups.items():
+        at = index.to_numpy()
+        first = table.iloc[at[0]]
+        for name, reference in references.items():
+            if np.isfinite(values[at]).all() and np.isfinite(reference[at]).all():
+                facts = {"system": system, "seed": seed, **{key: first[key] for key in (*CLIP_KEY, "class")}}
+                rows.append({**facts, "reference": name, **clip_metrics(values[at], reference[at])})
+    return rows
+
+
+def summary_table(clips: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per system, reference and class (``all`` included) of the output of ``clip_table``.
+
+    Columns: system, reference, class, clips, seeds, and for each metric its mean, ``_low``, ``_high`` (95 % over
+    subjects) and ``_seed_sd``; ``constant`` is the number of clips with a constant prediction, per seed.
+    """
+    rows = []
+    everything = pd.concat([clips, clips.assign(**{"class": "all"})])
+    for (system, reference, label), part in everything.groupby(["system", "reference", "class"], sort=False):
+        seeds = part["seed"].nunique()
+        row: dict[str, Any] = {"system": system, "reference": reference, "class": label}
+        row |= {"clips": len(part) // seeds, "seeds": seeds, "constant": part["constant"].sum() / seeds}
+        for metric in METRICS:
+            scaled = metric != "mae" or system not in UNSCALED
+            values = part[metric].to_numpy(float) if scaled else np.full(len(part), np.nan)
+            low, high = bootstrap_mean(values, part["subject"].to_numpy())
+            row[metric] = float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+            row[f"{metric}_low"], row[f"{metric}_high"] = low, high
+            per_seed = part.assign(value=values).groupby("seed")["value"].mean()
+            row[f"{metric}_seed_sd"] = float(per_seed.std(ddof=1)) if seeds > 1 and scaled else np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare(
+    curve_paths: Mapping[tuple[str, int], Sequence[Path | str]],
+    out_clips: Path | str,
+    out_summary: Path | str,
+    *,
+    truth_paths: Mapping[str, Path | str] | None = None,
+    score_paths: Mapping[int, Sequence[Path | str]] | None = None,
+    snippet_paths: Mapping[str, Path | str] | None = None,
+) -> None:
+    """Read curves, truth, GIM's scores and snippets, and write the tables ``intensity_clips`` and ``intensity_metrics``.
+
+    ``curve_paths``: (system, seed) -> one file per fold. ``score_paths``: seed -> scores.h5 of each fold.
+    """
+    curves = {
+        key: pd.concat([store.read_table(path, "intensity_curves") for path in paths], ignore_index=True)
+        for key, paths in curve_paths.items()
+    }
+    truth = {video: store.read(path, "truth")["intensity"] for video, path in (truth_paths or {}).items()}
+    others: dict[tuple[str, int], dict[str, np.ndarray]] = {}
+    for seed, paths in (score_paths or {}).items():
+        others["GIM", seed] = intensities(paths)
+    if snippet_paths:
+        others["flow", 0] = {
+            video: class_magnitudes(store.read(path, "snippets")["snippets"], BaselineParameters())
+            for video, path in snippet_paths.items()
+            if store.refusal(path, "snippets") is None
+        }
+    clips = clip_table(curves, truth, others)
+    inputs = [path for paths in curve_paths.values() for path in paths]
+    made = provenance.record("intensity_compare", {}, inputs)
+    store.write_table(out_clips, "intensity_clips", clips, made)
+    store.write_table(out_summary, "intensity_metrics", summary_table(clips), made)
+
+
+def rich_table(metrics: pd.DataFrame) -> Table:
+    """Return ``summary_table``'s rows over all classes as a table for the terminal, with 95 % intervals."""
+    table = Table("system", "against", "Spearman", "Kendall", "error", "seeds", title="Continuous intensity, per clip")
+    for row in metrics[metrics["class"] == "all"].to_dict("records"):
+        cells = [
+            "" if np.isnan(row[m]) else f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in METRICS
+        ]
+        table.add_row(str(row["system"]), str(row["reference"]), *cells, str(row["seeds"]))
+    return table
+
+
+def intensities(score_paths: Sequence[Path | str]) -> dict[str, np.ndarray]:
+    """Return video_id -> GIM's intensity [T] from files of kind ``scores``."""
+    found = {}
+    for path in score_paths:
+        for name, curve in store.read(path, "scores").items():
+            group, _, video_id = name.partition("/")
+            if group == "intensity":
+                found[video_id] = curve
+    return found

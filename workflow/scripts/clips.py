@@ -1,0 +1,16 @@
+"""Cut the face clips of one recording."""
+
+from pfes.config import build
+from pfes.intensity.clips import ClipParameters, write_clips
+from pfes.logs import stage
+
+with stage(snakemake.log[0]):
+    p, i = snakemake.params, snakemake.input
+    write_clips(
+        p.recording,
+        i.faces,
+        i.expressions,
+        snakemake.wildcards.video,
+        snakemake.output[0],
+        build(ClipParameters, p.clips),
+    )

@@ -1,0 +1,8 @@
+"""Measure every system and reference on the same clips."""
+
+from pfes.intensity.comparison import compare
+from pfes.logs import stage
+
+with stage(snakemake.log[0]):
+    p, o = snakemake.params, snakemake.output
+    compare(p.curves, o.clips, o.metrics, truth_paths=p.truth, score_paths=p.scores, snippet_paths=p.snippets)

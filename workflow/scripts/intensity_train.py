@@ -1,0 +1,13 @@
+"""Train the intensity model of one fold on the clips of the other subjects."""
+
+from pathlib import Path
+
+from pfes.intensity.training import train_intensity_fold
+from pfes.logs import stage
+
+with stage(snakemake.log[0]):
+    p, i, o, w = snakemake.params, snakemake.input, snakemake.output, snakemake.wildcards
+    clips = {Path(path).stem: path for path in i.clips}
+    train_intensity_fold(
+        clips, i.videos, i.expressions, p.held_out, o.model, o.log, p.settings, seed=int(w.seed), system=w.system
+    )
