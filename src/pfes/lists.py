@@ -139,6 +139,7 @@ def _typed(path: Path, name: str, cells: pd.DataFrame, key: Sequence[str]) -> pd
         table["class"] = _classes(cells["class"], problems)
         for column in ("onset", "offset"):
             table[column] = _frames(cells[column], column, problems)
+        _stop(path, problems)  # what is no number has no order
         late = table[table["onset"] > table["offset"]]
         frames = zip(late.index, late["onset"], late["offset"], strict=True)
         problems += [f"row {row}: onset {onset} after offset {offset}" for row, onset, offset in frames]
