@@ -145,7 +145,7 @@ def _write_faces(path: Path, n_frames: int) -> Path:
         "interocular": np.where(found, 64.0, np.nan), "faces": found, "pose": np.zeros((n_frames, 3)),
         "blur": np.ones(n_frames),
     }  # fmt: skip
-    store.write(path, "faces", arrays, ORIGIN, fps=FPS)
+    store.write(path, "faces", arrays, ORIGIN, fps=FPS, cuts=1, profile=2, tiny=3, unreadable=4)
     return path
 
 

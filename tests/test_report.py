@@ -190,7 +190,7 @@ def test_refusal_of_a_later_stage_is_listed_too(bare: RunFiles, tmp_path: Path) 
 
 def test_gap_without_a_face_is_counted(page: str) -> None:
     row = next(row for row in Reader(page).rows if row[:2] == ["s01", "v1"] and len(row) > 9)
-    assert row[2:] == ["2", "1", "1", "0", "1", "300", "30.00", "96.67 %", "1", "10", "64", "no"]
+    assert row[2:] == ["2", "1", "1", "0", "1", "300", "30.00", "96.67 %", "1", "10", "64", "1", "9", "no"]
 
 
 def test_subjects_have_their_own_counts(page: str) -> None:
@@ -390,3 +390,10 @@ def test_terminal_table_shows_counts_and_ratios(files: RunFiles) -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(report_tables.results_table(store.read_table(files.metrics, "metrics")))
     assert re.search(r"learned +macro +4 +0 +0 +1\.000 +1\.000 +1\.000", console.export_text())
+
+
+def test_frames_that_could_not_be_used_are_counted(files: RunFiles, page: str) -> None:
+    video = store.read_table(files.videos, "videos").iloc[0]
+    row = report_tables.video_quality(video, files)
+    assert (row["gap"], row["cuts"], row["unusable"]) == (10, 1, 2 + 3 + 4)
+    assert '<td class="n">1</td><td class="n">9</td>' in page

@@ -94,7 +94,7 @@ def outcome_counts(matches: pd.DataFrame, keys: Sequence[Key]) -> pd.DataFrame:
 
 
 def video_quality(video: Mapping[str, Any], files: RunFiles) -> dict[str, Any]:
-    """Return the quality row of one video: frames, share with a face, longest gap (frames), inter-ocular px, cuts."""
+    """Return the quality row of one video: frames, share with a face, longest gap (frames), inter-ocular px, cuts, unusable."""
     row = {"subject": video["subject"], "video": video["video"], "video_id": video["video_id"]}
     row["refused"] = files.why_refused(video["video_id"], video["refused"])
     path = files.faces.get(video["video_id"])
@@ -111,6 +111,7 @@ def video_quality(video: Mapping[str, Any], files: RunFiles) -> dict[str, Any]:
         "gaps": len(runs(~found)),
         "interocular": float(np.mean(faces["interocular"], where=found)) if found.any() else float("nan"),
         "cuts": facts.get("cuts"),
+        "unusable": sum(int(facts.get(state, 0)) for state in ("profile", "tiny", "unreadable")),
     }
 
 
