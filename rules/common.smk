@@ -24,6 +24,14 @@ configuration.prepare_jobs()
 try:
     config.update(configuration.expanded(config, "config/experiments"))
     configuration.check(config, SCHEMAS / "config.schema.yaml", "config")
+    # Another order of keys reruns nothing; that of the systems of continuous intensity is the order of its figures.
+    config.update(
+        {
+            name: configuration.ordered(config[name])
+            for name in config
+            if name != "intensity"
+        }
+    )
     FACE_MODELS = check_backend(configuration.build(FaceParameters, config["faces"]))
     RELEASE = datasets.load(
         config["dataset"]["name"], config["dataset"], RUN / "dataset"
@@ -66,9 +74,9 @@ def intensity_settings():
 
 VIDEOS = {video.video_id: video for video in RELEASE.videos}
 SEEDS = config["seeds"]
-# Parameters of the costly stages, sorted: neither their order in a file nor the device reruns anything.
+# Parameters of the costly stages: another device reruns nothing.
 SAMPLING, FACES, FLOW = (
-    {key: config[section][key] for key in sorted(config[section]) if key != "device"}
+    {key: value for key, value in config[section].items() if key != "device"}
     for section in ("sampling", "faces", "flow")
 )
 KEYS = {"faces": faces_key(SAMPLING, FACES)}

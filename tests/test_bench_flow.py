@@ -116,3 +116,7 @@ def test_command_times_windows_of_a_video_and_writes_json(shared_data: Path, tmp
     rows = {row["solver"]: row for row in found["time per flow on windows"]}
     assert rows["pfes TV-L1"]["speed"] > 10
     assert "OpenCV" in found["machine"] and len(found["limit of one core"]) == 1
+    stages = {row["stage"]: row for row in found["whole stage"]}
+    assert list(stages) == ["faces", "flow, tvl1", "flow, dis", "flow, farneback"]
+    for row in stages.values():
+        assert row["casme2_minutes"] * row["frames_per_s"] * 32 * 60 == pytest.approx(252_000)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pfes.baseline import BaselineParameters
-from pfes.config import build, check, load_experiment, merged
+from pfes.config import build, check, load_experiment, merged, ordered
 from pfes.datasets.demo import DemoParameters
 from pfes.decode import SamplingParameters
 from pfes.errors import InputError
@@ -141,3 +141,8 @@ def test_the_conda_environment_has_the_versions_of_the_constraints():
     packages = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
     assert "mediapipe==0.10.21" in packages
     assert set(packages) <= pinned
+
+
+def test_the_order_of_keys_means_nothing():
+    one, other = {"b": {"y": 1, "x": [{"q": 1, "p": 2}]}, "a": 0}, {"a": 0, "b": {"x": [{"p": 2, "q": 1}], "y": 1}}
+    assert repr(ordered(one)) == repr(ordered(other)) == "{'a': 0, 'b': {'x': [{'p': 2, 'q': 1}], 'y': 1}}"

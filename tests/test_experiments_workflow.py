@@ -19,7 +19,7 @@ from tests.conftest import snakemake
 def compared(run, tmp_path_factory):
     """The smoke run, continued with a small supervised experiment beside journal; what is done for journal stays."""
     folder = tmp_path_factory.mktemp("supervised")
-    results = shutil.ignore_patterns(".snakemake", "evaluate", "figures", "summary.json", "report.html", "complete.txt")
+    results = shutil.ignore_patterns("evaluate", "figures", "summary.json", "report.html", "complete.txt")
     shutil.copytree(run.parents[1], folder, dirs_exist_ok=True, ignore=results)
     (folder / "config/experiments/tiny.yaml").write_text(
         "base: supervised\n"

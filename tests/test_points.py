@@ -9,10 +9,10 @@ from pfes import datasets, provenance, store
 from pfes.decode import SamplingParameters
 from pfes.encode import encode
 from pfes.errors import InputError
+from pfes.model import ModelParameters
 from pfes.points import MODES, PointParameters, draw_points, write_points
 from pfes.records import EXPRESSION_COLUMNS, POINT_COLUMNS, VIDEO_COLUMNS
-from pfes.training import TrainingVideo, train_fold
-from tests.conftest import ROOT
+from pfes.training import TrainingParameters, TrainingVideo, train_fold
 
 
 def expressions(intervals, video_id="s1_a"):
@@ -130,19 +130,33 @@ def test_instances_without_a_click_are_named():
 
 
 def test_training_cannot_see_onset_and_offset():
-    """Structure: a point has no interval, a training video holds nothing else of the labels, and neither module knows more."""
+    """Structure: a point has no interval, a training video holds nothing else of the labels, and neither module knows more.
+
+    ``targets`` and ``expressions_path`` are the fully supervised system's; for any other they are refused (test_engine,
+    test_training) and by default absent.
+    """
     interval = {"onset", "offset", "apex", "native_onset", "native_apex", "native_offset"}
     assert not interval & set(POINT_COLUMNS)
     assert {field.name for field in fields(TrainingVideo)} == {
-        "video_id", "subject", "snippets", "valid", "point_frames", "point_classes",
+        "video_id", "subject", "snippets", "valid", "point_frames", "point_classes", "targets",
     }  # fmt: skip
+    assert {field.name: field.default for field in fields(TrainingVideo)}["targets"] is None
     assert set(signature(train_fold).parameters) & {"points_path", "videos_path", "expressions_path", "labels_path"} == {
-        "points_path", "videos_path",
+        "points_path", "videos_path", "expressions_path",
     }  # fmt: skip
+    assert signature(train_fold).parameters["expressions_path"].default is None
     assert not interval & set(VIDEO_COLUMNS)
-    assert "expressions" not in (ROOT / "rules/train.smk").read_text()
     reached = provenance.modules_used("pfes.training")
     assert not {name for name in reached if name.startswith(("pfes.datasets", "pfes.points", "pfes.annotations"))}
+
+
+@pytest.mark.parametrize(("system", "path"), [("journal", "expressions.parquet"), ("supervised", None)])
+def test_expressions_are_for_the_supervised_system_and_for_no_other(system, path, tmp_path):
+    videos = tmp_path / "videos.parquet"
+    store.write_table(videos, "videos", pd.DataFrame({"video_id": ["a"], "subject": ["a"]}), {})
+    with pytest.raises(InputError, match="must not see the table of expressions|needs the table of expressions"):
+        train_fold({}, "points", videos, None, "model", "log", ModelParameters(), TrainingParameters(system=system),
+                   seed=0, experiment="x", spotting={}, expressions_path=path)  # fmt: skip
 
 
 def test_wrong_parameters_are_named():

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pfes import decode, scenes
 from pfes.bench import peak, speedup, timed
+from pfes.bench_stage import bench_stage
 from pfes.errors import InputError
 from pfes.flow import FlowParameters, placement, valid_frames
 from pfes.landmarks import USABLE, FaceParameters, find_faces
@@ -57,7 +58,7 @@ def tables(
     sizes = sizes or SIZES
     if video:
         times = bench_video(video, sizes, repeats)
-        found = {"time per flow on windows": times}
+        found = {"time per flow on windows": times, "whole stage": bench_stage(video, repeats=repeats)}
     else:
         times, errors = bench_scenes(sizes, repeats)
         found = {"time per flow of one pair": times, "error, px": errors}

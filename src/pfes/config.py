@@ -95,6 +95,13 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def ordered(section: Any) -> Any:
+    """Return ``section`` with the keys of every mapping in it sorted: what a file says, whatever the order it says it in."""
+    if isinstance(section, Mapping):
+        return {key: ordered(section[key]) for key in sorted(section)}
+    return [ordered(item) for item in section] if isinstance(section, list) else section
+
+
 def build(kind: type[T], values: Mapping[str, Any]) -> T:
     """Return the dataclass ``kind`` made from a section of the config; nested dataclasses from nested sections, tuples from lists."""
     types = get_type_hints(kind)
