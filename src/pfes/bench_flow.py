@@ -64,6 +64,10 @@ def tables(
         found = {"time per flow of one pair": times, "error, px": errors}
     ours = times[times["solver"] == OURS]
     limits = [limit(size, ms) for size, ms in zip(ours["size"].tolist(), ours["ms"].tolist(), strict=True)]
+    if _gpu():
+        from pfes.bench_gpu import bench_gpu
+
+        found["GPU, batches of 64 windows"] = bench_gpu(sizes)
     return {**found, "limit of one core": pd.DataFrame(limits)}
 
 
