@@ -8,6 +8,13 @@ PROPOSALS = {
         RUN / "spot/baseline/proposals.parquet"
     ],  # no seed: see evaluation.NO_SEED
 }
+TRAININGS = {name: settings["training"] for name, settings in EXPERIMENTS.items()}
+KEPT = {  # what each kept epoch would have spotted, for the protocol table alone
+    (name, seed): per_fold("spot", "epoch_proposals.parquet", name, seed)
+    for name, training in TRAININGS.items()
+    if training["keep_every"]
+    for seed in SEEDS
+}
 ANALYSIS = {
     kind: RUN / f"evaluate/{kind}.parquet"
     for kind in (
@@ -27,6 +34,7 @@ TRUTH = per_video("dataset/demo") if config["dataset"]["name"] == "demo" else {}
 rule evaluate:
     input:
         [path for paths in PROPOSALS.values() for path in paths],
+        [path for paths in KEPT.values() for path in paths],
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
         flow=list(per_video("flow").values()),
@@ -47,6 +55,11 @@ rule evaluate:
         mem_mb=2000,
     params:
         proposals=PROPOSALS,
+        kept=KEPT,
+        chosen={
+            name: "inner" if training["epoch_choice"] == "validation" else "fixed"
+            for name, training in TRAININGS.items()
+        },
         analysis=ANALYSIS,
         flow=per_video("flow"),
         truth=TRUTH,

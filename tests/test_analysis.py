@@ -9,6 +9,7 @@ import pytest
 
 from pfes import analysis, evaluation, provenance, store
 from pfes.evaluation import NO_SEED, EvaluateParameters
+from pfes.protocol_table import protocol_table
 from pfes.statistics import BootstrapParameters
 from tests.timelines import table, videos
 
@@ -133,3 +134,23 @@ def test_a_run_without_any_proposal_leaves_tables_that_can_be_read(tmp_path: Pat
     analysis.analyse_run(*paths, {"x": {0: []}}, out, PARAMS)
     assert store.read_table(out["errors"], "errors")["kind"].tolist() == ["missed"]
     assert len(store.read_table(out["precision_recall"], "precision_recall")) == 0
+
+
+def test_kept_epochs_give_the_oracle_and_the_last_epoch(tmp_path: Path) -> None:
+    """Two subjects, one instance each: epoch 0 finds that of a, epoch 1 that of b; the epoch chosen on others is 0."""
+    listed = pd.DataFrame({"video_id": ["a1", "b1"], "subject": ["a", "b"], "sampled_fps": 30.0})
+    expressions = found([("a1", "macro", 10, 40), ("b1", "macro", 10, 40)])
+    right = {0: found([("a1", "macro", 10, 40)]), 1: found([("b1", "macro", 10, 40)])}
+    paths = []
+    for fold in ("a", "b"):
+        tables = [own[own["video_id"] == f"{fold}1"].assign(epoch=epoch) for epoch, own in right.items()]
+        path = tmp_path / f"{fold}.parquet"
+        store.write_table(path, "epoch_proposals", pd.concat(tables), {"parameters": {"epochs": [0, 1, 2]}})
+        paths.append(path)
+    choices = analysis.epoch_choices(listed, expressions, {"x": {0: right[0]}}, {"x": "inner"}, {"x": {0: paths}})
+    assert sorted(choices["oracle"]["x"][0]["video_id"]) == ["a1", "b1"]
+    assert choices["inner"]["x"][0]["video_id"].tolist() == ["a1"]
+    assert len(choices["fixed"]["x"][0]) == 0  # the last epoch spotted nothing
+    rows = protocol_table(listed, expressions, choices)
+    strict = rows[rows["protocol"] == "strict"].set_index("epochs")["overall"]
+    assert strict.to_dict() == {"fixed": 0.0, "inner": pytest.approx(2 / 3), "oracle": 1.0}

@@ -34,8 +34,8 @@ from pfes.breakdown import (
 )
 from pfes.counts import RESULT_CLASSES, Judged, judge
 from pfes.error_analysis import find_errors, video_causes
-from pfes.evaluation import EvaluateParameters, Key, origin, read_proposals, read_run, stack
-from pfes.protocol_table import protocol_table
+from pfes.evaluation import EvaluateParameters, Key, origin, read_run, stack
+from pfes.protocol_table import oracle_proposals, protocol_table
 from pfes.statistics import BootstrapParameters, bootstrap_f1, compare, seed_spread
 
 TABLES = (
@@ -54,7 +54,8 @@ def analyse_run(
     params: EvaluateParameters = EvaluateParameters(),
     *,
     dataset: str = "",
-    epochs: Mapping[str, Files] | None = None,
+    chosen: Mapping[str, str] | None = None,
+    kept: Files | None = None,
     flow: Mapping[str, Path | str] | None = None,
     truth: Mapping[str, Path | str] | None = None,
 ) -> None:
@@ -63,13 +64,16 @@ def analyse_run(
     Parameters
     ----------
     videos_path, expressions_path, proposals
-        As of ``pfes.evaluation.evaluate_run``; these proposals are those of epochs fixed in advance.
+        As of ``pfes.evaluation.evaluate_run``.
     out
         Kind (all of TABLES) -> path.
     dataset
         Name of the adapter; published rows are shown beside casme2 and samm_lv only.
-    epochs
-        Other epoch choices, ``inner`` and ``oracle``, -> proposals.
+    chosen
+        experiment -> how its epoch was chosen, ``fixed`` (default) or ``inner``.
+    kept
+        Files of kind ``epoch_proposals`` of the experiments that kept their epochs: they give the choice ``oracle``, and
+        ``fixed`` (the last one) where the epoch was chosen otherwise.
     flow
         video_id -> file of kind ``flow``, for the causes of errors.
     truth
@@ -80,7 +84,7 @@ def analyse_run(
     strict = judged if params.protocol == "strict" else {
         key: judge(videos, expressions, table, "strict", params.iou) for key, table in runs.items()
     }  # fmt: skip
-    choices = {"fixed": _by_experiment(runs)} | {name: _read(files) for name, files in (epochs or {}).items()}
+    choices = epoch_choices(videos, expressions, _by_experiment(runs), chosen or {}, kept or {}, params.iou)
     causes = video_causes(flow or {})
     values: dict[str, Property] = {"duration": (durations(videos, expressions), DURATIONS_S, "s")}
     if truth:
@@ -111,8 +115,34 @@ def _by_experiment(runs: Mapping[Key, pd.DataFrame]) -> dict[str, dict[int, pd.D
     return found
 
 
-def _read(files: Files) -> dict[str, dict[int, pd.DataFrame]]:
-    return {name: {seed: read_proposals(paths) for seed, paths in seeds.items()} for name, seeds in files.items()}
+def epoch_choices(
+    videos: pd.DataFrame,
+    expressions: pd.DataFrame,
+    runs: Mapping[str, Mapping[int, pd.DataFrame]],
+    chosen: Mapping[str, str],
+    kept: Files,
+    iou: float = 0.5,
+) -> dict[str, dict[str, dict[int, pd.DataFrame]]]:
+    """Return epoch choice -> experiment -> seed -> proposals, as ``protocol_table`` takes them; ``oracle`` by ``strict``."""
+    choices: dict[str, dict[str, dict[int, pd.DataFrame]]] = {"fixed": {}, "inner": {}, "oracle": {}}
+    for name, seeds in runs.items():
+        choices[chosen.get(name, "fixed")][name] = dict(seeds)
+    for name, files in kept.items():
+        for seed, paths in files.items():
+            by_epoch = read_epochs(paths)
+            best = oracle_proposals(videos, expressions, by_epoch, iou=iou)
+            choices["oracle"].setdefault(name, {})[seed] = best
+            if name not in runs or chosen.get(name) == "inner":
+                choices["fixed"].setdefault(name, {})[seed] = by_epoch[max(by_epoch)]
+    return choices
+
+
+def read_epochs(paths: Iterable[Path | str]) -> dict[int, pd.DataFrame]:
+    """Return epoch -> proposals from the ``epoch_proposals`` of all folds; an epoch without a proposal has an empty table."""
+    paths = list(paths)
+    table = pd.concat([store.read_table(path, "epoch_proposals") for path in paths], ignore_index=True)
+    epochs = store.describe(paths[0])["provenance"]["parameters"]["epochs"]
+    return {epoch: table[table["epoch"] == epoch].drop(columns="epoch").reset_index(drop=True) for epoch in epochs}
 
 
 def _trust(judged: Mapping[Key, Judged], params: BootstrapParameters) -> dict[str, pd.DataFrame]:
