@@ -12,7 +12,6 @@ and the rows logged so far. Training draws no random number elsewhere.
 """
 
 import hashlib
-import io
 import json
 import logging
 import pickle
@@ -25,7 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pfes import provenance, store
+from pfes import provenance
+from pfes.torch_files import write_torch
 
 LOG = logging.getLogger(__name__)
 FORMAT = 1
@@ -33,10 +33,7 @@ FORMAT = 1
 
 def save_checkpoint(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """Write ``state`` to ``path``, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save({"kind": "checkpoint", "format": FORMAT, "fingerprint": fingerprint, "state": state}, buffer)
-    with store.atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_torch(path, {"kind": "checkpoint", "format": FORMAT, "fingerprint": fingerprint, "state": state})
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:

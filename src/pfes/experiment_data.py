@@ -73,7 +73,7 @@ def write_stretch_figure(
 ) -> None:
     """Draw the intensity of the first SHOWN experiments where two expressions follow each other most closely, SVG."""
     expressions, videos = store.read_table(expressions_path, "expressions"), store.read_table(videos_path, "videos")
-    curves = {name: _intensities(paths) for name, paths in list(scores.items())[:SHOWN]}
+    curves = {name: store.read_videos(paths, "scores", "intensity") for name, paths in list(scores.items())[:SHOWN]}
     lengths = {video: len(curve) for found in curves.values() for video, curve in found.items()}
     place = closest_pair(expressions, lengths)
     if place is None:  # no video with two expressions: the beginning of any
@@ -236,17 +236,6 @@ def _curve(
         offset=int(row["offset"]),
         true_intensity=None if true_intensity is None else true_intensity[frames],
     )
-
-
-def _intensities(paths: Iterable[Path | str]) -> dict[str, NDArray[np.floating]]:
-    """Return video_id -> intensity [T] from the scores of all folds."""
-    found: dict[str, NDArray[np.floating]] = {}
-    for path in paths:
-        arrays = store.read(path, "scores")
-        found |= {
-            name.removeprefix("intensity/"): curve for name, curve in arrays.items() if name.startswith("intensity/")
-        }
-    return found
 
 
 def _write(path: Path | str, figure: Figure, label: str) -> None:

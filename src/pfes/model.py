@@ -7,10 +7,8 @@ model.pt  torch.save of {kind, format, state, meta}; tensors and plain types onl
           train_subjects, train_videos, provenance. Subjects and videos are lists.
 """
 
-import io
 import json
 import os
-import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from pfes.errors import InputError
 from pfes.heads import PfesHead
 from pfes.spotformer import JOINT_PADDING, Padding, SpotFormer
 from pfes.supervised import SupervisedHead
+from pfes.torch_files import read_torch, write_torch
 
 FORMAT = 1
 CHUNK = 256  # frames per inference batch; bounds memory
@@ -123,10 +122,7 @@ def choose_device(name: str) -> torch.device:
 def save_model(path: Path | str, model: SpottingModel, meta: Mapping[str, Any]) -> None:
     """Write ``model`` and ``meta`` (plain types only) to ``path``."""
     plain = json.loads(json.dumps(dict(meta)))
-    buffer = io.BytesIO()  # so that the archive's inner names, and with them its bytes, do not depend on the path
-    torch.save({"kind": "model", "format": FORMAT, "state": model.state_dict(), "meta": plain}, buffer)
-    with store.atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_torch(path, {"kind": "model", "format": FORMAT, "state": model.state_dict(), "meta": plain})
 
 
 def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[SpottingModel, dict[str, Any]]:
@@ -141,11 +137,7 @@ def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[Spott
     InputError
         The file is no pfes model, or the model was trained on ``for_subject``.
     """
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a pfes model ({reason}); expected a model.pt written by rule train") from error
+    held = read_torch(path, "a pfes model", "a model.pt written by rule train")
     if not isinstance(held, dict) or held.get("kind") != "model":
         raise InputError(f"{path}: not a pfes model; expected a model.pt written by rule train")
     if held["format"] != FORMAT:

@@ -161,12 +161,7 @@ def flow_map(files: RunFiles, video_id: str, points: int) -> dict[str, Any] | No
 
 def read_intensities(files: RunFiles, key: Key) -> dict[str, Floats]:
     """Return the intensity [T] of every video of one experiment and seed by video_id; none for one without scores."""
-    return {
-        name.split("/", 1)[1]: array
-        for path in files.scores.get(key, ())
-        for name, array in store.read(path, "scores").items()
-        if name.startswith("intensity/")
-    }
+    return store.read_videos(files.scores.get(key, ()), "scores", "intensity")
 
 
 def _intensity(values: Floats, valid: NDArray[np.bool_], points: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,16 @@ def read(path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
                     f"{path}: checksum of {name} does not match, the file is damaged; delete it and rerun rule {kind}"
                 )
         return arrays
+
+
+def read_videos(paths: Iterable[Path | str], kind: str, group: str) -> dict[str, NDArray[Any]]:
+    """Return video_id -> array of the datasets ``group/{video}`` in several files of ``kind``."""
+    return {
+        name.removeprefix(f"{group}/"): array
+        for path in paths
+        for name, array in read(path, kind).items()
+        if name.startswith(f"{group}/")
+    }
 
 
 def attributes(path: Path | str, kind: str) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def compare(
     truth = {video: store.read(path, "truth")["intensity"] for video, path in (truth_paths or {}).items()}
     others: dict[tuple[str, int], dict[str, np.ndarray]] = {}
     for seed, paths in (score_paths or {}).items():
-        others["GIM", seed] = intensities(paths)
+        others["GIM", seed] = store.read_videos(paths, "scores", "intensity")
     if snippet_paths:
         others["flow", 0] = {
             video: class_magnitudes(store.read(path, "snippets")["snippets"], BaselineParameters())
@@ -169,14 +169,3 @@ def rich_table(metrics: pd.DataFrame) -> Table:
         ]
         table.add_row(str(row["system"]), str(row["reference"]), *cells, str(row["seeds"]))
     return table
-
-
-def intensities(score_paths: Sequence[Path | str]) -> dict[str, np.ndarray]:
-    """Return video_id -> GIM's intensity [T] from files of kind ``scores``."""
-    found = {}
-    for path in score_paths:
-        for name, curve in store.read(path, "scores").items():
-            group, _, video_id = name.partition("/")
-            if group == "intensity":
-                found[video_id] = curve
-    return found

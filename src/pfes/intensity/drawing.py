@@ -8,7 +8,7 @@ import pandas as pd
 
 from pfes import figures, store
 from pfes.baseline import BaselineParameters, class_magnitudes
-from pfes.intensity.comparison import CLIP_KEY, intensities
+from pfes.intensity.comparison import CLIP_KEY
 from pfes.intensity.figures import clip_curves, stream_curves
 
 SHOWN = 12  # clips
@@ -46,7 +46,7 @@ def draw_streams(
     videos = store.read_table(videos_path, "videos")
     rates: dict[str, float] = dict(videos[["video_id", "sampled_fps"]].to_numpy().tolist())
     expressions = store.read_table(expressions_path, "expressions")
-    gim = intensities(score_paths)
+    gim = store.read_videos(score_paths, "scores", "intensity")
     Path(out).mkdir(parents=True, exist_ok=True)
     for path in stream_paths:
         for name, curve in store.read(path, "stream").items():

@@ -14,7 +14,6 @@ Differences
 first step of its clip instead of the crop: what a face looks like no longer matters, only how it changed (ours).
 """
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pfes.errors import InputError
+from pfes.torch_files import read_torch
 
 MEAN, DEVIATION = 0.45, 0.225  # of grey levels, as ImageNet's on average
 CONTRAST = 8.0  # factor on differences, which are small against grey levels
@@ -130,11 +130,7 @@ def load_encoder(model: IntensityModel, path: Path | str) -> None:
 
     Raises InputError where the file is no state dict or its names or shapes differ, naming the first that does.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a weights file ({reason}); expected a state dict of resnet18") from error
+    state = read_torch(path, "a weights file", "a state dict of resnet18")
     if not isinstance(state, dict):
         raise InputError(f"{path}: holds a {type(state).__name__}, expected a state dict of resnet18")
     own = model.encoder.state_dict()

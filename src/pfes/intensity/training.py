@@ -16,10 +16,8 @@ every curve starts at 0, peaks, and ends at 0. ``context`` (ours) shows clips th
 the offset, and neutral clips, so that the face has to tell; whoever wants intensity over a whole recording needs it.
 """
 
-import io
 import json
 import logging
-import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +38,7 @@ from pfes.intensity.losses import IntensityLossParameters, intensity_loss
 from pfes.intensity.model import IntensityModel, IntensityModelParameters, load_encoder
 from pfes.intensity.pseudo import Shape, apex_position, pseudo_intensity
 from pfes.model import Subjects, choose_device, reproducible, subject_list
+from pfes.torch_files import read_torch, write_torch
 
 FORMAT = 1
 LOG = logging.getLogger(__name__)
@@ -274,11 +273,8 @@ def train_intensity_fold(
 
 def save_intensity_model(path: Path | str, model: IntensityModel, meta: Mapping[str, Any]) -> None:
     """Write ``model`` and ``meta`` to ``path``."""
-    buffer = io.BytesIO()
     plain = json.loads(json.dumps(dict(meta)))
-    torch.save({"kind": "intensity_model", "format": FORMAT, "state": model.state_dict(), "meta": plain}, buffer)
-    with store.atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_torch(path, {"kind": "intensity_model", "format": FORMAT, "state": model.state_dict(), "meta": plain})
 
 
 def load_intensity_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[IntensityModel, dict[str, Any]]:
@@ -286,13 +282,7 @@ def load_intensity_model(path: Path | str, *, for_subject: Subjects = None) -> t
 
     Raises InputError for a file of another kind or format, or a model that was trained on ``for_subject``.
     """
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: not an intensity model ({reason}); expected one written by rule intensity_train"
-        ) from error
+    held = read_torch(path, "an intensity model", "one written by rule intensity_train")
     kind = (held.get("kind"), held.get("format")) if isinstance(held, dict) else None
     if kind != ("intensity_model", FORMAT):
         raise InputError(
