@@ -13,7 +13,7 @@ demo: .venv/ready
 	@$(BIN)/pfes summary results/demo
 
 demo-intensity: .venv/ready
-	@$(SNAKEMAKE) intensity --configfile config/demo.yaml config/demo_intensity.yaml
+	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_intensity.yaml
 	@$(BIN)/pfes summary results/demo --intensity
 
 test: check

@@ -21,9 +21,9 @@ include: "rules/train.smk"  # one model per experiment, fold and seed
 include: "rules/features.smk"  # SpotFormer features of that model
 include: "rules/spot.smk"  # scores and proposals, learned and training-free
 include: "rules/evaluate.smk"  # counts, F1, summary
+include: "rules/intensity.smk"  # continuous intensity, a system of its own
 include: "rules/report.smk"  # figures and the page
 include: "rules/compare.smk"  # experiments side by side
-include: "rules/intensity.smk"  # continuous intensity, a system of its own
 
 
 localrules:

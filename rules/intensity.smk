@@ -2,7 +2,6 @@ SYSTEMS = intensity_settings()  # name -> settings of one system
 SCORED = next(
     iter(EXPERIMENTS)
 )  # the spotting experiment whose intensity stands beside
-TRUTH = per_video("dataset/demo") if config["dataset"]["name"] == "demo" else {}
 INTENSITY = RUN / "intensity"
 
 
@@ -144,11 +143,16 @@ rule intensity_compare:
 
 FIRST = next(iter(SYSTEMS))
 STREAMS = [INTENSITY / FIRST / fold / f"seed{SEEDS[0]}" / "stream.h5" for fold in FOLDS]
+INTENSITY_FILES = {  # what the report shows
+    "metrics": INTENSITY / "metrics.parquet",
+    "curves": {system: CURVES[system, SEEDS[0]] for system in SYSTEMS},
+    "streams": STREAMS,
+}
 
 
 rule intensity_figures:
     input:
-        [CURVES[system, SEEDS[0]] for system in SYSTEMS],
+        list(INTENSITY_FILES["curves"].values()),
         STREAMS,
         GIM_SCORES[SEEDS[0]],
         list(per_video("snippets").values()),

@@ -16,9 +16,10 @@ RUN_FILES = {
         for name in EXPERIMENTS
         for seed in SEEDS
     },
-    "truth": per_video("dataset/demo") if IS_DEMO else {},
+    "truth": TRUTH,
     "recordings": {name: video.path for name, video in VIDEOS.items()},
     "statistics": ANALYSIS,
+    "intensity": INTENSITY_FILES if config["intensity"]["enabled"] else None,
 }
 COST_STAGES = (
     "demo_video",
@@ -56,6 +57,15 @@ rule report:
         list(RUN_FILES["snippets"].values()),
         list(RUN_FILES["truth"].values()),
         [path for paths in RUN_FILES["scores"].values() for path in paths],
+        (
+            [
+                INTENSITY_FILES["metrics"],
+                STREAMS,
+                list(INTENSITY_FILES["curves"].values()),
+            ]
+            if RUN_FILES["intensity"]
+            else []
+        ),
         recordings if SHOWS_FACES else [],
     output:
         page=report(

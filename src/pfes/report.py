@@ -26,6 +26,7 @@ from pfes import figures, plotting, store
 from pfes import report_sections as sections
 from pfes.charts import charts
 from pfes.evaluation import NO_SEED, read_proposals
+from pfes.report_intensity import intensity_section
 from pfes.report_sections import ReportParameters, Row
 from pfes.report_tables import (
     dataset_counts,
@@ -158,6 +159,7 @@ def _content(
         "apex_errors": figures.rows(statistics.get("apex_errors")),
         **_charts(statistics, errors),
         **sections.error_tables(errors, keys, quality),
+        "intensity": intensity_section(files),
         "subjects": sections.subject_rows(quality, keys),
         "true_intensity": bool(files.truth),
         "quality": quality,

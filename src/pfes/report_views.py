@@ -56,6 +56,7 @@ def views(
     judged = {key: by_video(_of(matches, key)) for key in keys}
     proposals = {key: by_video(read_proposals(files.proposals[key])) for key in keys}
     intensities = {key: read_intensities(files, key) for key in keys}
+    streams = store.read_videos(files.intensity.streams, "stream", "intensity") if files.intensity else {}
     for video in videos:
         video_id = video["video_id"]
         if video["refused"] is not None:
@@ -72,7 +73,10 @@ def views(
             "signals": face_signals(faces, video["fps"], min(points, SIDE_POINTS)),
             "flow": flow_map(files, video_id, min(points, SIDE_POINTS)) if video_id in with_flow else None,
             "true": None,
+            "continuous": None,
         }
+        if video_id in streams:
+            view["continuous"] = curve(streams[video_id], points, low=0.0, high=1.0)
         if video_id in files.truth:
             view["true"] = curve(store.read(files.truth[video_id], "truth")["intensity"], points, low=0.0, high=1.0)
         for key in keys:

@@ -10,6 +10,22 @@ Key = tuple[str, int]  # experiment, seed
 
 
 @dataclass(frozen=True)
+class IntensityFiles:
+    """The files of continuous intensity (``pfes.intensity``), of the first seed but for ``metrics``.
+
+    Attributes
+    ----------
+    metrics : table of every system and reference
+    curves : system -> curves of clips, one path per fold
+    streams : intensity of whole recordings by the first system, one path per fold
+    """
+
+    metrics: Path
+    curves: Mapping[str, Sequence[Path]]
+    streams: Sequence[Path]
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """The files of a run; ``proposals`` and ``scores`` are by (experiment, seed), one path per fold or baseline.
 
@@ -19,6 +35,7 @@ class RunFiles:
     recordings : video_id -> video file or folder of frames; read for thumbnails only
     statistics : kind -> further table of rule ``evaluate``; what is not there is left out of the report
     benchmarks : stage -> benchmark files of Snakemake (tab-separated)
+    intensity : of continuous intensity, where the run has it
     """
 
     videos: Path
@@ -35,6 +52,7 @@ class RunFiles:
     recordings: Mapping[str, Path] = field(default_factory=dict)
     statistics: Mapping[str, Path] = field(default_factory=dict)
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    intensity: IntensityFiles | None = None
 
     def first_seeds(self) -> list[Key]:
         """Return (experiment, lowest seed) of every experiment that has proposals: those with curves first, as given."""

@@ -5,11 +5,14 @@ from pathlib import Path
 from pfes.logs import stage
 from pfes.paper import write_paper
 from pfes.report import ReportParameters, RunFiles, draw_timelines, write_report
+from pfes.run_files import IntensityFiles
 
 with stage(snakemake.log[0]):
     p = snakemake.params
     benchmarks = {name: sorted(Path(p.benchmarks, name).rglob("*.tsv")) for name in p.stages}
-    files, params = RunFiles(**p.files, benchmarks=benchmarks), ReportParameters(**p.report)
+    intensity = p.files["intensity"] and IntensityFiles(**p.files["intensity"])
+    files = RunFiles(**{**p.files, "intensity": intensity}, benchmarks=benchmarks)
+    params = ReportParameters(**p.report)
     draw_timelines(files, snakemake.output.timelines, limit=params.max_timelines)
     write_paper(files, Path(snakemake.output.figures).parent)
     write_report(files, snakemake.output.page, run=p.run, demo=p.is_demo, settings=p.settings, params=params)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from pfes import figures, store
 from pfes.baseline import BaselineParameters, class_magnitudes
@@ -14,12 +15,10 @@ from pfes.intensity.figures import clip_curves, stream_curves
 SHOWN = 12  # clips
 
 
-def draw_clips(
-    curve_paths: Mapping[str, Sequence[Path | str]],
-    out: Path | str,
-    truth_paths: Mapping[str, Path | str] | None = None,
-) -> None:
-    """Draw up to SHOWN clips, evenly over the table, as SVG: ``curve_paths`` system -> the files of its folds (one seed)."""
+def clips_figure(
+    curve_paths: Mapping[str, Sequence[Path | str]], truth_paths: Mapping[str, Path | str] | None = None
+) -> Figure:
+    """Draw up to SHOWN clips, evenly over the table: ``curve_paths`` system -> the files of its folds (one seed)."""
     tables = {
         name: pd.concat([store.read_table(path, "intensity_curves") for path in paths], ignore_index=True)
         for name, paths in curve_paths.items()
@@ -34,7 +33,16 @@ def draw_clips(
     truth = {video: store.read(path, "truth")["intensity"] for video, path in (truth_paths or {}).items()}
     true = [_at(part, truth.get(str(part["video_id"].iloc[0]))) for part in chosen]
     titles = [f"{part['video_id'].iloc[0]} {part['class'].iloc[0]}" for part in chosen]
-    _write(out, figures.svg(clip_curves(chosen, list(tables), true, titles), label="Intensity of clips"))
+    return clip_curves(chosen, list(tables), true, titles)
+
+
+def draw_clips(
+    curve_paths: Mapping[str, Sequence[Path | str]],
+    out: Path | str,
+    truth_paths: Mapping[str, Path | str] | None = None,
+) -> None:
+    """Write ``clips_figure`` as SVG."""
+    _write(out, figures.svg(clips_figure(curve_paths, truth_paths), label="Intensity of clips"))
 
 
 def draw_streams(

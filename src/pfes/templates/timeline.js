@@ -73,6 +73,7 @@ class Timeline {
     let y = 16;
     const top = y;
     y = this.intensity(y);
+    if (view.continuous) y = this.signal(y, view.continuous, "continuous intensity (0 to 1)");
     y = this.lane(y, "labelled", view.truth.map(([kind, onset, apex, offset]) => ({ kind, onset, apex, offset, solid: true, title: `${kind}, labelled` })), []);
     view.experiments.forEach((experiment, index) => {
       if (!this.shown.experiments.has(index)) return;
@@ -81,7 +82,7 @@ class Timeline {
       const truth = new Map(view.truth.map(row => [row[4], row]));
       y = this.lane(y, this.names[index], bars, experiment.missed.map(([instance]) => truth.get(instance)).filter(Boolean));
     });
-    if (this.shown.signals) for (const signal of view.signals) y = this.signal(y, signal);
+    if (this.shown.signals) for (const signal of view.signals) y = this.signal(y, signal, `${signal.name} (0 to ${signal.high.toPrecision(2)} ${signal.unit})`);
     if (this.shown.flow && view.flow) y = this.flow(y);
     this.axis(top, y);
     svg("rect", { x: this.left, y: 0, width: this.right - this.left, height: y + 30 }, clip);
@@ -145,8 +146,8 @@ class Timeline {
     return y + 40;
   }
 
-  signal(y, signal) {
-    this.heading(y, `${signal.name} (0 to ${signal.high.toPrecision(2)} ${signal.unit})`);
+  signal(y, signal, heading) {
+    this.heading(y, heading);
     svg("path", { d: this.path(signal, share => y + 40 - share * 24), class: "curve thin" }, this.body);
     return y + 44;
   }
@@ -198,6 +199,8 @@ class Timeline {
       const value = curve && curve.values[Math.floor(frame / curve.step)];
       if (curve && this.shown.experiments.has(index)) parts.push(`${this.names[index]} ${value === null ? "no face" : (value / 254 * curve.high).toFixed(2)}`);
     });
+    const continuous = this.view.continuous, value = continuous?.values[Math.floor(frame / continuous.step)];
+    if (continuous) parts.push(`continuous ${value === null ? "no face" : (value / 254).toFixed(2)}`);
     return parts.join(" · ");
   }
 }

@@ -1,0 +1,43 @@
+"""What the report shows of continuous intensity (``pfes.intensity``): the table of systems and curves of clips."""
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from pfes import figures, plotting, store
+from pfes.intensity.comparison import METRICS
+from pfes.intensity.drawing import clips_figure
+from pfes.report_tables import number
+from pfes.run_files import RunFiles
+
+SHOWN = 4  # systems in the figure of clips
+
+
+def intensity_section(files: RunFiles) -> dict[str, Any] | None:
+    """Return the rows over both classes, those by class, and the figure of clips; None for a run without intensity.
+
+    A row holds system, class, reference, clips, constant, and for each metric its mean with its interval as text.
+    """
+    found = files.intensity
+    if found is None:
+        return None
+    rows = []
+    for row in figures.rows(store.read_table(found.metrics, "intensity_metrics")):
+        cells = {metric: _with_interval(row, metric) for metric in METRICS}
+        spread = row["spearman_seed_sd"]
+        rows.append({**row, **cells, "spread": None if np.isnan(spread) else spread})
+    shown = dict(list(found.curves.items())[:SHOWN])
+    label = "Intensity over clips: labels, truth and predictions"
+    return {
+        "rows": [row for row in rows if row["class"] == "all"],
+        "by_class": [row for row in rows if row["class"] != "all"],
+        "figure": Markup(plotting.svg(clips_figure(shown, files.truth), label=label, prefix="i-clips-")),
+        "label": label,
+    }
+
+
+def _with_interval(row: dict[str, Any], metric: str) -> str | None:
+    if np.isnan(row[metric]):
+        return None
+    return f"{number(row[metric])} ({number(row[f'{metric}_low'])} to {number(row[f'{metric}_high'])})"
