@@ -36,7 +36,7 @@ rule spot:
         mem_mb=1000,
     params:
         spot=lambda wildcards: EXPERIMENTS[wildcards.experiment]["spot"],
-        code=code("pfes.proposals"),
+        code=code("pfes.proposal_tables"),
     script:
         "../workflow/scripts/spot.py"
 

@@ -63,7 +63,7 @@ def test_recall_by_duration() -> None:
     truth = truth.assign(instance=range(4))
     found = drawn("a1", macro=("####........#####...............",))
     known = videos("a1").assign(sampled_fps=10.0)
-    matches = counts.outcomes(known, truth, found)
+    matches = counts.judge(known, truth, found).matches
     rows = recall_by(matches, durations(known, truth), (0, 0.5, 1, np.inf))
     macro = rows[rows["class"] == "macro"]
     assert macro[["n_instances", "found"]].to_numpy().tolist() == [[2, 1], [1, 1], [1, 0]]
@@ -73,7 +73,7 @@ def test_recall_by_duration() -> None:
 
 def test_an_instance_of_unknown_property_is_in_no_bin() -> None:
     truth = drawn("a1", macro=("####",))
-    matches = counts.outcomes(videos("a1"), truth, truth)
+    matches = counts.judge(videos("a1"), truth, truth).matches
     values = pd.Series([np.nan], index=pd.MultiIndex.from_tuples([("a1", 0)]))
     assert recall_by(matches, values, (0, 1))["n_instances"].sum() == 0
 
@@ -81,7 +81,7 @@ def test_an_instance_of_unknown_property_is_in_no_bin() -> None:
 def test_recall_by_subject_counts_a_subject_without_a_hit() -> None:
     truth = table([("a1", "macro", 0, 9), ("b1", "macro", 0, 9), ("b1", "micro", 20, 29)])
     found = table([("b1", "micro", 20, 29)])
-    rows = recall_by_subject(counts.outcomes(videos("a1", "b1"), truth, found)).set_index(["subject", "class"])
+    rows = recall_by_subject(counts.judge(videos("a1", "b1"), truth, found).matches).set_index(["subject", "class"])
     assert rows["recall"].dropna().to_dict() == {
         ("a", "macro"): 0.0, ("a", "overall"): 0.0, ("b", "macro"): 0.0, ("b", "micro"): 1.0, ("b", "overall"): 0.5,
     }  # fmt: skip
@@ -90,7 +90,7 @@ def test_recall_by_subject_counts_a_subject_without_a_hit() -> None:
 def test_apex_error_over_duration() -> None:
     truth = table([("a1", "macro", 0, 9), ("a1", "macro", 20, 29)]).assign(apex=pd.array([4, None], "Int64"))
     found = table([("a1", "macro", 20, 29), ("a1", "macro", 0, 9)]).assign(apex=[25, 2])
-    rows = apex_errors(counts.outcomes(videos("a1"), truth, found), truth, found)
+    rows = apex_errors(counts.judge(videos("a1"), truth, found).matches, truth, found)
     assert rows[["instance", "proposal", "error_frames", "error"]].to_numpy().tolist() == [[0, 1, -2.0, 0.2]]
 
 

@@ -22,7 +22,7 @@ def test_counts_of_a_drawn_run() -> None:
     # c1               nothing at all
     truth = table([("a1", "macro", 2, 9), ("a1", "micro", 12, 15)])
     found = table([("a1", "macro", 2, 9), ("a1", "macro", 12, 15), ("b1", "macro", 2, 9)])
-    made = counts.count(videos("a1", "b1", "c1"), truth, found)
+    made = counts.judge(videos("a1", "b1", "c1"), truth, found).counts
     assert list(made.columns) == ["subject", "video_id", "class", "tp", "fp", "fn"]
     assert made.to_numpy().tolist() == [
         ["a", "a1", "macro", 1, 1, 0],
@@ -39,25 +39,25 @@ def test_counts_of_a_drawn_run() -> None:
 
 
 def test_the_right_place_in_the_wrong_class_is_a_miss_and_a_false_proposal() -> None:
-    made = counts.count(videos("a1"), table([("a1", "macro", 2, 9)]), table([("a1", "micro", 2, 9)]))
+    made = counts.judge(videos("a1"), table([("a1", "macro", 2, 9)]), table([("a1", "micro", 2, 9)])).counts
     assert made[["tp", "fp", "fn"]].to_numpy().tolist() == [[0, 0, 1], [0, 1, 0]]
 
 
 def test_the_right_place_in_the_wrong_video_is_a_miss_and_a_false_proposal() -> None:
-    made = counts.count(videos("a1", "a2"), table([("a1", "macro", 2, 9)]), table([("a2", "macro", 2, 9)]))
+    made = counts.judge(videos("a1", "a2"), table([("a1", "macro", 2, 9)]), table([("a2", "macro", 2, 9)])).counts
     assert counts.summarise(made)["overall"]["fp"] == counts.summarise(made)["overall"]["fn"] == 1
 
 
 def test_instances_of_a_refused_video_are_missed() -> None:
     refused = videos("a1", "a2").assign(refused=["", "no face was found"])
     truth = table([("a1", "macro", 2, 9), ("a2", "macro", 2, 9)])
-    made = counts.count(refused, truth, table([("a1", "macro", 2, 9)]))
+    made = counts.judge(refused, truth, table([("a1", "macro", 2, 9)])).counts
     assert counts.summarise(made)["macro"]["fn"] == 1
 
 
 @pytest.mark.parametrize("names", [(), ("a1",)])
 def test_nothing_to_find_and_nothing_found_is_zero(names: tuple[str, ...]) -> None:
-    made = counts.count(videos(*names), table([]), table([]))
+    made = counts.judge(videos(*names), table([]), table([])).counts
     assert len(made) == 2 * len(names)
     zero = {"tp": 0, "fp": 0, "fn": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}
     assert counts.summarise(made) == {"macro": zero, "micro": zero, "overall": zero}
@@ -72,7 +72,7 @@ def test_outcomes_name_the_partner_within_the_video() -> None:
     found = table(
         [("a1", "micro", 0, 5), ("b1", "macro", 2, 5), ("b1", "macro", 8, 10), ("b1", "macro", 0, 1)],
     )
-    outcomes = counts.outcomes(videos("a1", "b1"), truth, found)
+    outcomes = counts.judge(videos("a1", "b1"), truth, found).matches
     assert list(outcomes.columns) == list(counts.MATCH_COLUMNS)
     assert outcomes.to_numpy().tolist() == [
         ["b", "b1", "macro", 7, 1, 0.5],
@@ -93,24 +93,24 @@ def test_outcomes_name_the_partner_within_the_video() -> None:
 )
 def test_a_bad_proposal_is_named(found: pd.DataFrame, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        counts.count(videos("a1"), table([]), found)
+        counts.judge(videos("a1"), table([]), found)
 
 
 def test_other_bad_input_is_named() -> None:
     with pytest.raises(InputError, match="expressions: video z9"):
-        counts.count(videos("a1"), table([("z9", "macro", 0, 5)]), table([]))
+        counts.judge(videos("a1"), table([("z9", "macro", 0, 5)]), table([]))
     with pytest.raises(InputError, match="a1 stands there twice"):
-        counts.count(videos("a1", "a1"), table([]), table([]))
+        counts.judge(videos("a1", "a1"), table([]), table([]))
     with pytest.raises(InputError, match="protocol 'lenient'"):
-        counts.count(videos("a1"), table([]), table([]), protocol="lenient")
+        counts.judge(videos("a1"), table([]), table([]), protocol="lenient")
     with pytest.raises(InputError, match="IoU threshold"):
-        counts.count(videos("a1"), table([]), table([]), iou=0)
+        counts.judge(videos("a1"), table([]), table([]), iou=0)
 
 
 def test_input_tables_stay_untouched() -> None:
     names, truth, found = videos("a1"), table([("a1", "macro", 0, 9)]), table([("a1", "macro", 0, 8)])
     before = [frame.copy(deep=True) for frame in (names, truth, found)]
-    counts.count(names, truth, found)
+    counts.judge(names, truth, found)
     for old, new in zip(before, (names, truth, found), strict=True):
         pd.testing.assert_frame_equal(old, new)
 
@@ -192,7 +192,7 @@ def test_a_thousand_videos_and_a_hundred_thousand_proposals_in_seconds() -> None
         return pd.DataFrame({**columns, "offset": onset + rng.integers(5, 60, count), "instance": np.arange(count)})
 
     start = time.perf_counter()
-    overall = counts.summarise(counts.count(videos(*names), rows(20_000), rows(100_000)))["overall"]
+    overall = counts.summarise(counts.judge(videos(*names), rows(20_000), rows(100_000)).counts)["overall"]
     assert time.perf_counter() - start < 10  # .4 s on one core
     assert overall["tp"] + overall["fp"] == 100_000
     assert overall["tp"] + overall["fn"] == 20_000

@@ -24,7 +24,7 @@ SIDE = 128  # px of the crop
 
 def kinds(truth: pd.DataFrame, found: pd.DataFrame) -> tuple[list[str], list[str]]:
     """Kinds of the unmatched instances and of the unmatched proposals."""
-    matches = counts.outcomes(videos("a1"), truth, found)
+    matches = counts.judge(videos("a1"), truth, found).matches
     errors = find_errors(truth, found, matches)
     of_instances, of_proposals = errors["instance"] >= 0, errors["proposal"] >= 0
     return errors.loc[of_instances, "kind"].tolist(), errors.loc[of_proposals, "kind"].tolist()
@@ -93,25 +93,25 @@ def test_pieces_of_another_class_split_nothing() -> None:
 def test_errors_keep_to_their_video() -> None:
     truth = table([("a1", "macro", 0, 9)])
     found = table([("a2", "macro", 0, 9)])
-    errors = find_errors(truth, found, counts.outcomes(videos("a1", "a2"), truth, found))
+    errors = find_errors(truth, found, counts.judge(videos("a1", "a2"), truth, found).matches)
     assert errors[["video_id", "kind"]].to_numpy().tolist() == [["a1", "missed"], ["a2", "false alarm"]]
 
 
 def test_a_row_says_where_and_which() -> None:
     truth = table([("a1", "macro", 4, 9)]).assign(instance=7, apex=6)
     found = table([("a1", "macro", 4, 9), ("a1", "micro", 20, 29), ("a1", "micro", 40, 50)]).drop(columns="instance")
-    errors = find_errors(truth, found, counts.outcomes(videos("a1"), truth, found))
+    errors = find_errors(truth, found, counts.judge(videos("a1"), truth, found).matches)
     assert list(errors.columns) == list(ERROR_COLUMNS)
     assert errors.to_numpy().tolist() == [
         ["a", "a1", "micro", -1, 1, "false alarm", "", 20, 24, 29],
         ["a", "a1", "micro", -1, 2, "false alarm", "", 40, 45, 50],
     ]
-    missed = find_errors(truth, found[:0], counts.outcomes(videos("a1"), truth, found[:0]))
+    missed = find_errors(truth, found[:0], counts.judge(videos("a1"), truth, found[:0]).matches)
     assert missed.to_numpy().tolist() == [["a", "a1", "macro", 7, -1, "missed", "", 4, 6, 9]]
 
 
 def test_no_errors_is_an_empty_table() -> None:
-    errors = find_errors(table([]), table([]), counts.outcomes(videos("a1"), table([]), table([])))
+    errors = find_errors(table([]), table([]), counts.judge(videos("a1"), table([]), table([])).matches)
     assert list(errors.columns) == list(ERROR_COLUMNS) and len(errors) == 0
 
 
@@ -189,5 +189,5 @@ def test_causes_are_read_from_the_flow_files_and_refusals_left_out(tmp_path: Pat
     store.refuse(tmp_path / "a2.h5", "flow", "no face was found", origin)
     causes = video_causes({name: tmp_path / f"{name}.h5" for name in ("a1", "a2")})
     found = table([("a1", "macro", 30, 60), ("a2", "macro", 30, 60)])
-    errors = find_errors(table([]), found, counts.outcomes(videos("a1", "a2"), table([]), found), causes)
+    errors = find_errors(table([]), found, counts.judge(videos("a1", "a2"), table([]), found).matches, causes)
     assert errors["cause"].tolist() == ["talking", ""]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfes import intervals, proposals, provenance, store
+from pfes import intervals, proposal_tables, proposals, provenance, store
 from pfes.errors import InputError
 from pfes.proposals import ClassLimits, SpotParameters
 from pfes.records import PROPOSAL_COLUMNS
@@ -301,7 +301,7 @@ def write_inputs(folder: Path, frames: int = 200) -> dict[str, Path]:
 def test_written_proposals_hold_native_frames_and_seconds(tmp_path: Path) -> None:
     faces = write_inputs(tmp_path)
     out = tmp_path / "proposals.parquet"
-    proposals.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+    proposal_tables.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
     found = store.read_table(out, "proposals")
     assert tuple(found.columns) == PROPOSAL_COLUMNS
     assert len(found) > 0
@@ -318,7 +318,7 @@ def test_frames_that_are_not_valid_are_in_no_proposal(tmp_path: Path) -> None:
     scores = store.read(tmp_path / "scores.h5", "scores")
     scores["valid/a_1"][50:61] = False  # a cut there
     store.write(tmp_path / "scores.h5", "scores", scores, {})
-    proposals.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+    proposal_tables.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
     found = store.read_table(out, "proposals")
     assert ((found["offset"] < 50) | (found["onset"] > 60)).all()
 
@@ -326,7 +326,7 @@ def test_frames_that_are_not_valid_are_in_no_proposal(tmp_path: Path) -> None:
 def test_a_scores_file_without_a_video_gives_an_empty_table(tmp_path: Path) -> None:
     faces, out = write_inputs(tmp_path), tmp_path / "proposals.parquet"
     store.write(tmp_path / "none.h5", "scores", {}, provenance.record("test", {}))
-    proposals.write_proposals(tmp_path / "none.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+    proposal_tables.write_proposals(tmp_path / "none.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
     found = store.read_table(out, "proposals")
     assert len(found) == 0
     assert found["onset"].dtype == np.int64
@@ -336,9 +336,11 @@ def test_a_scores_file_without_a_video_gives_an_empty_table(tmp_path: Path) -> N
 def test_files_that_do_not_belong_together_are_named(tmp_path: Path) -> None:
     faces, out = write_inputs(tmp_path, frames=199), tmp_path / "proposals.parquet"
     with pytest.raises(InputError, match="200 frames of a_1, but its faces file has 199"):
-        proposals.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+        proposal_tables.write_proposals(
+            tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters()
+        )
     with pytest.raises(InputError, match="a_2 is not in the faces files"):
-        proposals.write_proposals(
+        proposal_tables.write_proposals(
             tmp_path / "scores.h5",
             tmp_path / "videos.parquet",
             {"a_1": write_inputs(tmp_path)["a_1"]},

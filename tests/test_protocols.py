@@ -151,9 +151,9 @@ def test_perfect_proposals_are_one_under_megc_strs_only_where_instances_lie_apar
 def test_the_first_proposal_in_the_file_takes_the_instance_under_megc_strs() -> None:
     truth = drawn("a1", macro=("..######..",))
     found = drawn("a1", macro=("..#####...", "..######.."))
-    matches = counts.outcomes(videos("a1"), truth, found, "megc-strs")
+    matches = counts.judge(videos("a1"), truth, found, "megc-strs").matches
     assert matches.loc[matches["instance"] == 0, "proposal"].tolist() == [0]
-    assert counts.outcomes(videos("a1"), truth, found, "megc2020")["proposal"].tolist()[0] == 1
+    assert counts.judge(videos("a1"), truth, found, "megc2020").matches["proposal"].tolist()[0] == 1
 
 
 # A second implementation --------------------------------------------------------------------------------------------

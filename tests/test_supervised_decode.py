@@ -6,7 +6,8 @@ import pytest
 
 from pfes import store
 from pfes.model import ModelParameters, SpottingModel
-from pfes.proposals import SpotParameters, write_proposals
+from pfes.proposal_tables import write_proposals
+from pfes.proposals import SpotParameters
 from pfes.records import FRAME_COLUMNS
 from pfes.supervised import supervised_outputs
 from pfes.supervised_decode import DecodeParameters, decode

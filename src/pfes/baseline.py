@@ -36,7 +36,8 @@ from scipy.signal import find_peaks, peak_widths
 
 from pfes import provenance, store
 from pfes.errors import InputError
-from pfes.proposals import Floats, Mask, check_length, concatenate, locate, moving_average, read_faces
+from pfes.proposal_tables import check_length, concatenate, locate, read_faces
+from pfes.proposals import Floats, Mask, moving_average
 from pfes.records import CLASSES, FRAME_COLUMNS
 
 CENTRE = 8  # the entry of a snippet that is its own frame

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pfes import store
-from pfes.counts import RESULT_CLASSES, count, summarise
+from pfes.counts import RESULT_CLASSES, judge, summarise
 from pfes.intervals import as_intervals, lengths
 
 Floats = NDArray[np.float64]
@@ -154,7 +154,9 @@ def apex_errors(matches: pd.DataFrame, expressions: pd.DataFrame, proposals: pd.
 def _pooled(
     videos: pd.DataFrame, expressions: pd.DataFrame, runs: Sequence[pd.DataFrame], protocol: str, iou: float
 ) -> dict[str, dict[str, float]]:
-    return summarise(pd.concat([count(videos, expressions, run, protocol, iou) for run in runs], ignore_index=True))
+    return summarise(
+        pd.concat([judge(videos, expressions, run, protocol, iou).counts for run in runs], ignore_index=True)
+    )
 
 
 def _rows(name: str, results: Mapping[float, Mapping[str, Mapping[str, float]]]) -> pd.DataFrame:

@@ -38,7 +38,9 @@ RESULT_CLASSES = (*CLASSES, "overall")
 class Judged:
     """Proposals judged under a protocol.
 
-    matches : MATCH_COLUMNS; a row per instance, then per counted proposal without instance, in the order of the tables
+    matches : MATCH_COLUMNS; a row per instance, then per counted proposal without instance, in the order of the tables.
+        ``instance`` is that of the expressions, or -1; ``proposal`` is the row among the proposals of its video, from 0
+        in the order of their table, or -1; ``iou`` is that of the pair as the protocol measures it, or 0.
     counts : subject, video_id, class, tp, fp, fn; a row per video and class, in the order of the videos
     counted : [M] which proposals count
     """
@@ -86,39 +88,13 @@ def judge(
     return Judged(_match_table(videos, expressions, proposals, matching), counts, matching.counted)
 
 
-def count(
-    videos: pd.DataFrame,
-    expressions: pd.DataFrame,
-    proposals: pd.DataFrame,
-    protocol: str = "strict",
-    iou: float = 0.5,
-) -> pd.DataFrame:
-    """Count hits and errors per video and class: ``judge(...).counts``."""
-    return judge(videos, expressions, proposals, protocol, iou).counts
-
-
-def outcomes(
-    videos: pd.DataFrame,
-    expressions: pd.DataFrame,
-    proposals: pd.DataFrame,
-    protocol: str = "strict",
-    iou: float = 0.5,
-) -> pd.DataFrame:
-    """Say of every instance and every proposal whether, and by what, it is matched: ``judge(...).matches``.
-
-    ``instance`` is that of the expressions, or -1; ``proposal`` is the row among the proposals of its video, from 0 in
-    the order of their table, or -1; ``iou`` is that of the pair as the protocol measures it, or 0.
-    """
-    return judge(videos, expressions, proposals, protocol, iou).matches
-
-
 def summarise(counts: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Pool counts and make ratios.
 
     Parameters
     ----------
     counts
-        Columns class, tp, fp, fn, any number of rows per class; see ``count``.
+        Columns class, tp, fp, fn, any number of rows per class; see ``judge``.
 
     Returns
     -------

@@ -21,7 +21,8 @@ import pandas as pd
 from pfes import provenance, store
 from pfes.errors import InputError
 from pfes.features import extract_features, score_fold
-from pfes.proposals import SpotParameters, write_proposals
+from pfes.proposal_tables import write_proposals
+from pfes.proposals import SpotParameters
 
 
 def epoch_proposals(

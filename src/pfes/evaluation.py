@@ -13,16 +13,9 @@ from typing import Any
 import pandas as pd
 
 from pfes import provenance, store
-from pfes.counts import COUNTS, MATCH_COLUMNS, count, judge, outcomes, ratios, summarise
+from pfes.counts import judge, summarise
 from pfes.errors import InputError
-from pfes.matching import match
-from pfes.protocols import PROTOCOLS
 from pfes.statistics import BootstrapParameters, bootstrap_f1, compare, plain, seed_spread
-
-__all__ = [
-    "COUNTS", "MATCH_COLUMNS", "NO_SEED", "PROTOCOLS", "EvaluateParameters", "count", "evaluate_run", "match", "origin",
-    "outcomes", "ratios", "read_proposals", "read_run", "stack", "summarise",
-]  # fmt: skip
 
 NO_SEED = -1  # the seed of an experiment without randomness, such as the training-free baseline: it is counted once
 
@@ -70,7 +63,7 @@ def evaluate_run(
     out_counts
         Table ``counts``: experiment, seed, subject, video_id, class, tp, fp, fn.
     out_matches
-        Table ``matches``: experiment, seed and the columns of ``outcomes``.
+        Table ``matches``: experiment, seed and MATCH_COLUMNS of pfes.counts.
     out_summary
         JSON {run, protocol, iou, seeds, experiments: {NAME: {macro|micro|overall: {tp, fp, fn, precision, recall, f1}}},
         intervals: {NAME: {macro|micro|overall: {value, low, high}}}, spread: {NAME: {...: {mean, sd, low, high, n_seeds}}},

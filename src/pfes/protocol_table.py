@@ -13,7 +13,7 @@ from importlib import resources
 
 import pandas as pd
 
-from pfes.counts import RESULT_CLASSES, count, summarise
+from pfes.counts import RESULT_CLASSES, judge, summarise
 from pfes.errors import InputError
 from pfes.protocols import PROTOCOLS
 
@@ -57,7 +57,7 @@ def protocol_table(
         for protocol in PROTOCOLS:
             for choice in (choice for choice in EPOCHS if name in epochs.get(choice, {})):
                 tables = epochs[choice][name].values()
-                counts = [count(videos, expressions, table, protocol, iou) for table in tables]
+                counts = [judge(videos, expressions, table, protocol, iou).counts for table in tables]
                 f1 = {kind: row["f1"] for kind, row in summarise(pd.concat(counts)).items()}
                 rows.append({"source": name, "supervision": "", "protocol": protocol, "epochs": choice, **f1})
     ours = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "published"]).assign(published=False)
@@ -89,7 +89,7 @@ def oracle_proposals(
     subject = videos.set_index("video_id")["subject"]
     best: dict[str, tuple[float, int]] = {}
     for epoch, proposals in by_epoch.items():
-        for name, own in count(videos, expressions, proposals, protocol, iou).groupby("subject"):
+        for name, own in judge(videos, expressions, proposals, protocol, iou).counts.groupby("subject"):
             f1 = summarise(own)["overall"]["f1"]
             if str(name) not in best or f1 > best[str(name)][0]:
                 best[str(name)] = f1, epoch

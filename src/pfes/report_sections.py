@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from pfes import figures, store
-from pfes.evaluation import COUNTS, ratios, read_proposals
+from pfes.counts import COUNTS, ratios
+from pfes.evaluation import read_proposals
 from pfes.report_tables import number
 from pfes.report_views import pack
 from pfes.run_files import Key, RunFiles

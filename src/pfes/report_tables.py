@@ -18,7 +18,8 @@ from rich import box
 from rich.table import Table
 
 from pfes import store
-from pfes.evaluation import COUNTS, NO_SEED, ratios
+from pfes.counts import COUNTS, ratios
+from pfes.evaluation import NO_SEED
 from pfes.intervals import as_intervals, lengths, runs
 from pfes.records import CLASSES
 from pfes.run_files import Key, RunFiles

@@ -25,7 +25,8 @@ from pfes.extract import STAGES, extract, parameters
 from pfes.intensity.figures import stream_curves
 from pfes.intensity.prediction import find_models, write_stream
 from pfes.model import SpottingModel, load_model, predict
-from pfes.proposals import SpotParameters, locate, propose
+from pfes.proposal_tables import locate
+from pfes.proposals import SpotParameters, propose
 from pfes.records import CLASSES, file_name
 from pfes.supervised import supervised_outputs
 from pfes.supervised_decode import decode as decode_outputs

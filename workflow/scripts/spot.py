@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pfes.config import build
 from pfes.logs import stage
-from pfes.proposals import SpotParameters, write_proposals
+from pfes.proposal_tables import write_proposals
+from pfes.proposals import SpotParameters
 
 with stage(snakemake.log[0]):
     faces = {Path(path).stem: path for path in snakemake.input.faces}
