@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pfes import evaluation, provenance, store
+from pfes.counts import MATCH_COLUMNS
 from pfes.errors import InputError
 from pfes.evaluation import NO_SEED
 from tests.timelines import table, videos
@@ -64,7 +65,7 @@ def test_a_run_pools_folds_and_seeds_and_counts_a_seedless_experiment_once(tmp_p
     assert list(counts.columns) == ["experiment", "seed", "subject", "video_id", "class", "tp", "fp", "fn"]
     assert len(counts) == 3 * 2 * 2
     matches = store.read_table(tmp_path / "matches.parquet", "matches")
-    assert list(matches.columns) == ["experiment", "seed", *evaluation.MATCH_COLUMNS]
+    assert list(matches.columns) == ["experiment", "seed", *MATCH_COLUMNS]
     missed = matches[(matches["seed"] == 1) & (matches["proposal"] < 0)]
     assert missed[["video_id", "class"]].to_numpy().tolist() == [["b1", "micro"]]
 
