@@ -105,6 +105,7 @@ def test_shipped_experiments_pass(path):
         ({"folds": {"scheme": "loso"}}, r"folds.scheme: 'loso' is not one of"),
         ({"folds": {"lists": {"a": "anna"}}}, r"folds.lists.a: 'anna' is not of type 'array'"),
         ({"model": {"width": "wide"}}, r"model.width: 'wide' is not of type 'integer'"),
+        ({"intensity": {"systems": {"small": {"clips": {"size": 32}}}}}, "intensity.systems.small.clips"),
     ],
 )
 def test_a_mistake_is_named(changes, message):

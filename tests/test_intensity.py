@@ -130,6 +130,19 @@ def moving_clips(count, subjects=2, neutral=True):
     return clips
 
 
+def test_neutral_clips_are_left_out_where_they_are_not_wanted():
+    """Two models from the same seed: one never sees the neutral clips, so that dropping them changes nothing for it."""
+    params = IntensityTrainingParameters(epochs=1, neutral=False, device="cpu")
+    clips = moving_clips(8)
+    without = [clip for clip in clips if clip.alpha is not None]
+    assert len(without) < len(clips)
+    one, two = (
+        train_intensity(part, CLIPS, TINY, params, IntensityLossParameters(), seed=0)[0] for part in (clips, without)
+    )
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, two.state_dict()[name]), name
+
+
 def test_training_learns_intensity_that_can_be_seen():
     params = IntensityTrainingParameters(epochs=20, batch=4, learning_rate=1e-2, context=0, noise=1, light=0, shift=1)
     small = IntensityModelParameters(width=4, hidden=16, reference="first", dropout=0.0)

@@ -55,6 +55,7 @@ class IntensityTrainingParameters:
     batch : clips of one step.
     learning_rate, weight_decay : of Adam; the rate falls to 0 along a cosine.
     context : probability that a clip is shown with a random part of what lies around it.
+    neutral : train on neutral clips too.
     mirror : probability that a clip is mirrored left to right.
     light : standard deviation of the gain of the light of a clip, relative.
     shift : largest shift of a clip in x and y, px of the crop.
@@ -69,6 +70,7 @@ class IntensityTrainingParameters:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     context: float = 0.5
+    neutral: bool = True
     mirror: float = 0.5
     light: float = 0.05
     shift: int = 3
@@ -143,7 +145,8 @@ def train_intensity(
 
     Raises InputError without any valid clip of ``params.classes``, or for a loss that is not finite.
     """
-    usable = [clip for clip in clips if clip.valid and clip.label in (*params.classes, "neutral")]
+    wanted = (*params.classes, "neutral") if params.neutral else params.classes
+    usable = [clip for clip in clips if clip.valid and clip.label in wanted]
     if not any(clip.alpha is not None for clip in usable):
         raise InputError(
             f"intensity: no usable clip of {', '.join(params.classes)} among {len(clips)} clips; expected at least one "
