@@ -141,19 +141,55 @@ rule intensity_compare:
         "../workflow/scripts/intensity_compare.py"
 
 
-FIRST = next(iter(SYSTEMS))
-STREAMS = [INTENSITY / FIRST / fold / f"seed{SEEDS[0]}" / "stream.h5" for fold in FOLDS]
+STREAMS = {
+    (system, SEEDS[0]): [
+        INTENSITY / system / fold / f"seed{SEEDS[0]}" / "stream.h5" for fold in FOLDS
+    ]
+    for system in SYSTEMS
+}
+SHOWN_STREAM = next(iter(STREAMS.values()))  # of the first system
+
+
+rule intensity_recordings:
+    input:
+        [path for paths in STREAMS.values() for path in paths],
+        GIM_SCORES[SEEDS[0]],
+        list(per_video("snippets").values()),
+        videos=RUN / "dataset/videos.parquet",
+        expressions=RUN / "dataset/expressions.parquet",
+    output:
+        rows=INTENSITY / "recordings.parquet",
+        metrics=INTENSITY / "recording_metrics.parquet",
+    log:
+        LOGS / "intensity_recordings.log",
+    benchmark:
+        BENCHMARKS / "intensity_recordings.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        streams=STREAMS,
+        scores={SEEDS[0]: GIM_SCORES[SEEDS[0]]},
+        snippets=per_video("snippets"),
+        truth=TRUTH,
+        code=code("pfes.intensity.recordings"),
+    script:
+        "../workflow/scripts/intensity_recordings.py"
+
+
 INTENSITY_FILES = {  # what the report shows
     "metrics": INTENSITY / "metrics.parquet",
+    "recordings": INTENSITY / "recording_metrics.parquet",
     "curves": {system: CURVES[system, SEEDS[0]] for system in SYSTEMS},
-    "streams": STREAMS,
+    "streams": SHOWN_STREAM,
 }
 
 
 rule intensity_figures:
     input:
         list(INTENSITY_FILES["curves"].values()),
-        STREAMS,
+        SHOWN_STREAM,
         GIM_SCORES[SEEDS[0]],
         list(per_video("snippets").values()),
         videos=RUN / "dataset/videos.parquet",
@@ -182,7 +218,7 @@ rule intensity_figures:
         mem_mb=1000,
     params:
         curves={system: CURVES[system, SEEDS[0]] for system in list(SYSTEMS)[:4]},
-        streams=STREAMS,
+        streams=SHOWN_STREAM,
         scores=GIM_SCORES[SEEDS[0]],
         snippets=per_video("snippets"),
         truth=TRUTH,
@@ -194,4 +230,5 @@ rule intensity_figures:
 rule intensity:
     input:
         rules.intensity_compare.output,
+        rules.intensity_recordings.output,
         rules.intensity_figures.output,

@@ -60,7 +60,8 @@ rule report:
         (
             [
                 INTENSITY_FILES["metrics"],
-                STREAMS,
+                INTENSITY_FILES["recordings"],
+                SHOWN_STREAM,
                 list(INTENSITY_FILES["curves"].values()),
             ]
             if RUN_FILES["intensity"]

@@ -299,3 +299,17 @@ def test_rules_stream_every_recording_and_draw_it(intensity_run, run):
         assert np.nanmin(curve) >= 0 and np.nanmax(curve) <= 1
         assert (intensity_run / "streams" / f"{name}.svg").read_text().startswith("<")
     assert "<svg" in (intensity_run / "clips.svg").read_text()
+
+
+def test_rules_measure_whole_recordings(intensity_run, run):
+    rows = store.read_table(intensity_run / "recordings.parquet", "intensity_recordings")
+    names = {path.stem for path in (run / "snippets").glob("*.h5")}
+    assert {system: set(part["video_id"]) for system, part in rows.groupby("system")} == dict.fromkeys(
+        ["GIM", "flow", "gru"], names
+    )
+    summary = store.read_table(intensity_run / "recording_metrics.parquet", "intensity_recording_metrics").set_index(
+        ["system", "reference"]
+    )
+    assert np.isnan(summary.loc[("flow", "true"), "mae"])
+    mean = rows[(rows["system"] == "gru") & (rows["reference"] == "true")]["spearman"].mean()
+    assert summary.loc[("gru", "true"), "spearman"] == pytest.approx(mean)

@@ -10,6 +10,7 @@ import pytest
 from pfes import figures, report_views, store
 from pfes.intensity.comparison import clip_table, summary_table
 from pfes.intensity.pseudo import pseudo_intensity
+from pfes.intensity.recordings import compare_recordings
 from pfes.report_intensity import intensity_section
 from pfes.run_files import IntensityFiles, RunFiles
 from tests.report_runs import ORIGIN, make_run
@@ -36,7 +37,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
     metrics = summary_table(clip_table(tables))
     store.write_table(folder / "intensity_metrics.parquet", "intensity_metrics", metrics, ORIGIN)
     store.write(folder / "stream.h5", "stream", {"intensity/s01_v1": STREAM}, ORIGIN)
-    return replace(run, intensity=IntensityFiles(folder / "intensity_metrics.parquet", curves, [folder / "stream.h5"]))
+    streams, outputs = {("good", 0): [folder / "stream.h5"]}, (folder / "r.parquet", folder / "recordings.parquet")
+    compare_recordings(streams, run.videos, run.expressions, *outputs)
+    files = IntensityFiles(folder / "intensity_metrics.parquet", outputs[1], curves, [folder / "stream.h5"])
+    return replace(run, intensity=files)
 
 
 def curves_of(run: RunFiles, system: str) -> pd.DataFrame:
@@ -64,6 +68,16 @@ def test_table_shows_every_system_with_its_interval(files: RunFiles, tmp_path: P
     wrong = next(row for row in rows if row[0] == "wrong")
     assert wrong[2] == "-1.000 (-1.000 to -1.000)"
     assert ["good", "micro", "triangle"] in [row[:3] for row in rows]
+
+
+def test_whole_recordings_have_a_table(files: RunFiles, tmp_path: Path) -> None:
+    """The stream is a ramp over 300 frames, macro 60 to 110, micro 180 to 192: its AUC counted pair by pair."""
+    rows = Reader(written(files, tmp_path)).rows
+    row = next(row for row in rows if row[:2] == ["good", "triangle"] and row[-1] == "1")
+    inside = [*range(60, 111), *range(180, 193)]
+    outside = sorted(set(range(300)) - set(inside))
+    area = np.mean([a > b for a in inside for b in outside])
+    assert row[2] == f"{area:.3f} ({area:.3f} to {area:.3f})"
 
 
 def test_figure_is_drawn_into_the_page(files: RunFiles, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from pfes import figures, plotting, store
+from pfes.intensity import recordings
 from pfes.intensity.comparison import METRICS
 from pfes.intensity.drawing import clips_figure
 from pfes.report_tables import number
@@ -15,7 +16,7 @@ SHOWN = 4  # systems in the figure of clips
 
 
 def intensity_section(files: RunFiles) -> dict[str, Any] | None:
-    """Return the rows over both classes, those by class, and the figure of clips; None for a run without intensity.
+    """Return the rows over both classes, by class and of whole recordings, and the figure of clips; None without intensity.
 
     A row holds system, class, reference, clips, constant, and for each metric its mean with its interval as text.
     """
@@ -27,11 +28,16 @@ def intensity_section(files: RunFiles) -> dict[str, Any] | None:
         cells = {metric: _with_interval(row, metric) for metric in METRICS}
         spread = row["spearman_seed_sd"]
         rows.append({**row, **cells, "spread": None if np.isnan(spread) else spread})
+    whole = [
+        {**row, **{metric: _with_interval(row, metric) for metric in recordings.METRICS}}
+        for row in figures.rows(store.read_table(found.recordings, "intensity_recording_metrics"))
+    ]
     shown = dict(list(found.curves.items())[:SHOWN])
     label = "Intensity over clips: labels, truth and predictions"
     return {
         "rows": [row for row in rows if row["class"] == "all"],
         "by_class": [row for row in rows if row["class"] != "all"],
+        "recordings": whole,
         "figure": Markup(plotting.svg(clips_figure(shown, files.truth), label=label, prefix="i-clips-")),
         "label": label,
     }

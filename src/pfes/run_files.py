@@ -15,12 +15,13 @@ class IntensityFiles:
 
     Attributes
     ----------
-    metrics : table of every system and reference
+    metrics, recordings : tables of every system and reference, over clips and over whole recordings
     curves : system -> curves of clips, one path per fold
     streams : intensity of whole recordings by the first system, one path per fold
     """
 
     metrics: Path
+    recordings: Path
     curves: Mapping[str, Sequence[Path]]
     streams: Sequence[Path]
 

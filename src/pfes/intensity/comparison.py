@@ -114,16 +114,22 @@ def summary_table(clips: pd.DataFrame) -> pd.DataFrame:
         seeds = part["seed"].nunique()
         row: dict[str, Any] = {"system": system, "reference": reference, "class": label}
         row |= {"clips": len(part) // seeds, "seeds": seeds, "constant": part["constant"].sum() / seeds}
-        for metric in METRICS:
-            scaled = metric != "mae" or system not in UNSCALED
-            values = part[metric].to_numpy(float) if scaled else np.full(len(part), np.nan)
-            low, high = bootstrap_mean(values, part["subject"].to_numpy())
-            row[metric] = float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
-            row[f"{metric}_low"], row[f"{metric}_high"] = low, high
-            per_seed = part.assign(value=values).groupby("seed")["value"].mean()
-            row[f"{metric}_seed_sd"] = float(per_seed.std(ddof=1)) if seeds > 1 and scaled else np.nan
-        rows.append(row)
+        scaled = METRICS if system not in UNSCALED else ("spearman", "kendall")
+        rows.append({**row, **mean_columns(part, METRICS, scaled)})
     return pd.DataFrame(rows)
+
+
+def mean_columns(part: pd.DataFrame, metrics: Sequence[str], scaled: Sequence[str]) -> dict[str, float]:
+    """Return mean, ``_low`` and ``_high`` (95 % over subjects) and ``_seed_sd`` of ``metrics``; NaN for one not ``scaled``."""
+    found: dict[str, float] = {}
+    several = part["seed"].nunique() > 1
+    for metric in metrics:
+        values = part[metric].to_numpy(float) if metric in scaled else np.full(len(part), np.nan)
+        found[metric] = float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+        found[f"{metric}_low"], found[f"{metric}_high"] = bootstrap_mean(values, part["subject"].to_numpy())
+        per_seed = part.assign(value=values).groupby("seed")["value"].mean()
+        found[f"{metric}_seed_sd"] = float(per_seed.std(ddof=1)) if several and metric in scaled else np.nan
+    return found
 
 
 def compare(
@@ -144,20 +150,27 @@ def compare(
         for key, paths in curve_paths.items()
     }
     truth = {video: store.read(path, "truth")["intensity"] for video, path in (truth_paths or {}).items()}
-    others: dict[tuple[str, int], dict[str, np.ndarray]] = {}
-    for seed, paths in (score_paths or {}).items():
-        others["GIM", seed] = store.read_videos(paths, "scores", "intensity")
-    if snippet_paths:
-        others["flow", 0] = {
-            video: class_magnitudes(store.read(path, "snippets")["snippets"], BaselineParameters())
-            for video, path in snippet_paths.items()
-            if store.refusal(path, "snippets") is None
-        }
-    clips = clip_table(curves, truth, others)
+    clips = clip_table(curves, truth, read_others(score_paths or {}, snippet_paths or {}))
     inputs = [path for paths in curve_paths.values() for path in paths]
     made = provenance.record("intensity_compare", {}, inputs)
     store.write_table(out_clips, "intensity_clips", clips, made)
     store.write_table(out_summary, "intensity_metrics", summary_table(clips), made)
+
+
+def read_others(
+    score_paths: Mapping[int, Sequence[Path | str]], snippet_paths: Mapping[str, Path | str]
+) -> dict[tuple[str, int], dict[str, np.ndarray]]:
+    """Return the curves to stand beside: GIM's intensity [T] by seed, and the flow magnitude [T, 2] (px, one per class)."""
+    found: dict[tuple[str, int], dict[str, np.ndarray]] = {
+        ("GIM", seed): store.read_videos(paths, "scores", "intensity") for seed, paths in score_paths.items()
+    }
+    if snippet_paths:
+        found["flow", 0] = {
+            video: class_magnitudes(store.read(path, "snippets")["snippets"], BaselineParameters())
+            for video, path in snippet_paths.items()
+            if store.refusal(path, "snippets") is None
+        }
+    return found
 
 
 def rich_table(metrics: pd.DataFrame) -> Table:
