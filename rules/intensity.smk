@@ -3,6 +3,7 @@ SCORED = next(
     iter(EXPERIMENTS)
 )  # the spotting experiment whose intensity stands beside
 INTENSITY = RUN / "intensity"
+INTENSITY_SEEDS = config["intensity"]["seeds"] or SEEDS
 
 
 wildcard_constraints:
@@ -110,7 +111,7 @@ CURVES = {
         INTENSITY / system / fold / f"seed{seed}" / "curves.parquet" for fold in FOLDS
     ]
     for system in SYSTEMS
-    for seed in SEEDS
+    for seed in INTENSITY_SEEDS
 }
 GIM_SCORES = {seed: per_fold("spot", "scores.h5", SCORED, seed) for seed in SEEDS}
 
@@ -141,9 +142,10 @@ rule intensity_compare:
         "../workflow/scripts/intensity_compare.py"
 
 
+FIRST_SEED = INTENSITY_SEEDS[0]
 STREAMS = {
-    (system, SEEDS[0]): [
-        INTENSITY / system / fold / f"seed{SEEDS[0]}" / "stream.h5" for fold in FOLDS
+    (system, FIRST_SEED): [
+        INTENSITY / system / fold / f"seed{FIRST_SEED}" / "stream.h5" for fold in FOLDS
     ]
     for system in SYSTEMS
 }
@@ -181,7 +183,7 @@ rule intensity_recordings:
 INTENSITY_FILES = {  # what the report shows
     "metrics": INTENSITY / "metrics.parquet",
     "recordings": INTENSITY / "recording_metrics.parquet",
-    "curves": {system: CURVES[system, SEEDS[0]] for system in SYSTEMS},
+    "curves": {system: CURVES[system, FIRST_SEED] for system in SYSTEMS},
     "streams": SHOWN_STREAM,
 }
 
@@ -217,7 +219,7 @@ rule intensity_figures:
     resources:
         mem_mb=1000,
     params:
-        curves={system: CURVES[system, SEEDS[0]] for system in list(SYSTEMS)[:4]},
+        curves={system: CURVES[system, FIRST_SEED] for system in list(SYSTEMS)[:4]},
         streams=SHOWN_STREAM,
         scores=GIM_SCORES[SEEDS[0]],
         snippets=per_video("snippets"),

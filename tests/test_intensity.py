@@ -265,7 +265,7 @@ def intensity_run(run, tmp_path_factory):
     """The smoke run with continuous intensity added: small, but every rule."""
     config = yaml.safe_load((ROOT / "tests" / "smoke.yaml").read_text())
     config["intensity"] = {
-        "systems": {"gru": {}, "frame_wise": None}, "clips": {"size": 32, "steps": 8}, "stream": {"lengths": [24]},
+        "seeds": [1], "systems": {"gru": {}, "frame_wise": None}, "clips": {"size": 32, "steps": 8}, "stream": {"lengths": [24]},
         "model": {"width": 2, "hidden": 4}, "training": {"epochs": 2},
     }  # fmt: skip
     path = tmp_path_factory.mktemp("intensity") / "config.yaml"
@@ -290,7 +290,7 @@ def test_rules_compare_all_clips_with_triangle_and_truth(intensity_run, run):
 def test_rules_stream_every_recording_and_draw_it(intensity_run, run):
     names = sorted(path.stem for path in (run / "snippets").glob("*.h5"))
     streams = {}
-    for path in intensity_run.glob("gru/*/seed0/stream.h5"):
+    for path in intensity_run.glob("gru/*/seed1/stream.h5"):
         streams |= store.read(path, "stream")
     assert sorted(streams) == [f"intensity/{name}" for name in names]
     for name in names:
