@@ -41,7 +41,7 @@ def test_a_new_configuration_passes_the_check(own, tmp_path):
     done = pfes("check", tmp_path / "new/generic.yaml", "--no-estimate")
     assert done.exit_code == 0, done.output
     assert "nothing wrong was found" in done.output
-    for text in ("80 frames", "1 macro, 1 micro", "apex: empty apex: midpoint", "leave-one-subject-out"):
+    for text in ("80 frames", "1 macro, 1 micro", "apex: no apex: midpoint", "leave-one-subject-out"):
         assert text in done.output
 
 

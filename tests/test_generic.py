@@ -9,6 +9,7 @@ from pfes import datasets, store
 from pfes.decode import SamplingParameters
 from pfes.errors import InputError
 from tests.conftest import write_video
+from tests.layouts import images, tables
 
 VIDEOS = "subject,video,path,fps\nanna,a,a.mp4,60\nben,b,b.mp4,\n"
 EXPRESSIONS = "subject,video,onset,apex,offset,class\nanna,a,10,14,20,macro\nben,b,3,,9,micro\n"
@@ -195,6 +196,27 @@ def test_clicks_go_with_their_expressions(tmp_path):
     datasets.write_dataset(release, tmp_path, SamplingParameters(), {})
     table = store.read_table(tmp_path / "expressions.parquet", "expressions")
     assert table["point"].fillna(-1).tolist() == [8, -1]
+
+
+@pytest.mark.parametrize("mark", ["", "/", "-1", "-1.0"])
+def test_an_apex_that_was_not_annotated_is_the_midpoint(tmp_path, mark):
+    release = load(tmp_path, expressions=EXPRESSIONS.replace("10,14,20", f"10,{mark},20"))
+    assert release.expressions["native_apex"][0] == 15
+    assert tuple(release.repairs.iloc[0][["row", "found", "value", "rule"]]) == (2, mark, "15", "no apex: midpoint")
+
+
+def test_named_frames_are_those_of_the_images(tmp_path):
+    """img98 img99 img101 img102 .. img109: onset 98 is frame 0, the missing 100 the next one, click 102 frame 3."""
+    images(tmp_path / "frames", [f"img{number}.jpg" for number in range(98, 110) if number != 100])
+    rows = "subject,video,onset,apex,offset,class,point\nanna,a,98,100,109,micro,102\nanna,a,101,103,120,macro,\n"
+    settings = write(tmp_path, "subject,video,path,fps\nanna,a,frames,30\n", rows) | {"first_frame": "named"}
+    made = tables("generic", settings, tmp_path / "out")
+    assert made["expressions"][["onset", "apex", "offset"]].to_numpy().tolist() == [[0, 2, 10], [2, 4, 10]]
+    assert made["expressions"]["point"].fillna(-1).tolist() == [3, -1]
+    assert made["repairs"][["row", "column", "found", "value"]].to_numpy().tolist() == [
+        [2, "apex", "100", "101"],
+        [3, "offset", "120", "109"],
+    ]
 
 
 def test_labels_of_a_variable_rate_are_sampled_by_time(tmp_path):

@@ -27,7 +27,7 @@ dataset:
   name: generic
   videos: {videos}  # subject, video, path; optional fps: needed for folders of images
   expressions: {expressions}  # subject, video, onset, offset, class; optional apex, point
-  first_frame: 0  # number that the sheets give to the first frame, 0 or 1
+  first_frame: 0  # number that the sheets give to the first frame, 0 or 1; or named: as the images are
 
 # points:
 #   mode: given  # train from your annotators' own clicks, the column point

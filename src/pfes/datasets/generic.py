@@ -3,9 +3,10 @@
 videos       subject, video, path; optional dataset, fps (native frames per second; empty: what the file says).
              ``path`` is a video file or a folder of numbered images, relative to the sheet's folder or absolute.
              A folder instead of a sheet: every video file in it, each its own subject, both named by the file.
-expressions  subject, video, onset, offset, class (macro or micro); optional dataset, apex (empty: the midpoint), point
-             (an annotator's click, for points.mode given). Native frames, inclusive; ``first_frame`` of the config is
-             the number of the first frame, 0 or 1. None: recordings without labels, such as a challenge's test set.
+expressions  subject, video, onset, offset, class (macro or micro); optional dataset, apex (empty, / or -1: the midpoint),
+             point (an annotator's click, for points.mode given). Native frames, inclusive; ``first_frame`` of the config
+             is the number of the first frame, 0 or 1, or ``named``: a frame of a folder has the number in its name (in a
+             video file the first is 0). None: recordings without labels, such as a challenge's test set.
 
 Row numbers in messages are the sheet's own: the header is row 1.
 """
@@ -29,6 +30,7 @@ EXPRESSION_SHEET = {
     "required": ("subject", "video", "onset", "offset", "class"),
     "optional": ("dataset", "apex", "point"),
 }
+NO_APEX = ("", "/", "-1", "-1.0")  # what sheets hold where none was annotated
 
 
 def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
@@ -39,7 +41,8 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
     InputError
         A sheet is missing or has unknown columns, or rows cannot be used; every such row is named in the one message.
     """
-    video_sheet, first = Path(settings["videos"]), int(settings.get("first_frame", 0))
+    video_sheet, named = Path(settings["videos"]), settings.get("first_frame") == "named"
+    first = 0 if named else int(settings.get("first_frame", 0))
     if video_sheet.is_dir():
         videos = _videos_in(video_sheet)
     else:
@@ -51,7 +54,7 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
         )
     sheet = Path(settings["expressions"])
     expressions, repairs = _expressions(sheet, read_sheet(sheet, EXPRESSION_SHEET), videos, first)
-    return Release(videos, expressions, repairs, empty(REFUSAL_COLUMNS), (*sources, str(sheet)), first)
+    return Release(videos, expressions, repairs, empty(REFUSAL_COLUMNS), (*sources, str(sheet)), first, named)
 
 
 def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
@@ -120,6 +123,8 @@ def _expressions(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     by_name = {(video.subject, video.video): video for video in videos}
     subjects = {video.subject for video in videos}
+    written = rows["apex"].to_dict()
+    rows = rows.assign(apex=rows["apex"].mask(rows["apex"].isin(NO_APEX), ""))
     problems = _repeated(rows)
     labels: list[tuple[Any, ...]] = []
     repairs: list[tuple[Any, ...]] = []
@@ -133,7 +138,7 @@ def _expressions(
         onset, offset = (int(_number(cells[name]) or 0) - first for name in ("onset", "offset"))
         apex = int(_number(cells["apex"]) or 0) - first if cells["apex"] else (onset + offset) // 2
         if not cells["apex"]:
-            repairs.append((row, video.video_id, "apex", "", apex + first, "empty apex: midpoint"))
+            repairs.append((row, video.video_id, "apex", written[row], apex + first, "no apex: midpoint"))
         names = (video.dataset, video.subject, video.video, video.video_id)
         labels.append((*names, len(labels), cells["class"], onset, apex, offset, row))
         points.append(int(_number(cells["point"]) or 0) - first if cells["point"] else None)

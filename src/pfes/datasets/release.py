@@ -36,8 +36,8 @@ class Release:
     first_frame
         number that the labels give to the first frame.
     by_file_number
-        an official release: in a folder of images the labels count in the numbers of the files, which may have gaps and
-        start anywhere, and an offset beyond the last frame is repaired. Otherwise labels count frames.
+        in a folder of images the labels count in the numbers of the files, which may have gaps and start anywhere, and an
+        offset beyond the last frame is repaired: official releases, and sheets that say so. Otherwise labels count frames.
     blinks
         BLINK_COLUMNS, where the release labels them: eye blinks, which are no expressions.
     """

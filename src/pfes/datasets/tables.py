@@ -2,9 +2,9 @@
 
 Differences from a label sheet
 ------------------------------
-In a release that numbers its images (``Release.by_file_number``) the native frame of a label is the rank of its number
-among the files present. A number without a file takes the next present one, an offset beyond the last frame the last
-one, and an apex that then lies outside the midpoint; each is a repair. An onset beyond the last frame is refused, and
+Where labels count in the numbers of images (``Release.by_file_number``) the native frame of a label is the rank of its
+number among the files present. A number without a file takes the next present one, an offset beyond the last frame the
+last one, and an apex that then lies outside the midpoint; each is a repair. An onset beyond the last frame is refused, and
 so is any label beyond it in other datasets.
 """
 
@@ -103,7 +103,20 @@ def _located(
         repairs += [(label["row"], video_id, *fix[:3], prefix + fix[3]) for fix in fixes if not problem]
         refusals += [(label["row"], video_id, f"{prefix}{problem} of {video_id}")] if problem else []
     located = np.asarray(frames, np.int64).reshape(-1, len(FRAMES))
-    return labels.assign(**dict(zip(FRAMES, located.T, strict=True)))[np.asarray(keep, bool)]
+    labels = labels.assign(**dict(zip(FRAMES, located.T, strict=True)))
+    if "native_point" in labels:
+        labels["native_point"] = _clicks(labels, numbers, release.first_frame)
+    return labels[np.asarray(keep, bool)]
+
+
+def _clicks(labels: pd.DataFrame, numbers: Mapping[str, NDArray[np.int64]], first: int) -> pd.Series:
+    """Return the clicks of an annotator; those in videos with ``numbers`` become ranks among them, at most the offset."""
+    clicks = []
+    for video_id, click, offset in labels[["video_id", "native_point", "native_offset"]].itertuples(index=False):
+        if video_id in numbers and not pd.isna(click):
+            click = min(int(np.searchsorted(numbers[video_id], click + first)), offset)
+        clicks.append(click)
+    return pd.Series(clicks, labels.index, "Int64")
 
 
 def _numbers(path: Path, n_native: int, first: int) -> NDArray[np.int64]:
