@@ -113,14 +113,20 @@ CURVES = {
     for system in SYSTEMS
     for seed in INTENSITY_SEEDS
 }
-GIM_SCORES = {seed: per_fold("spot", "scores.h5", SCORED, seed) for seed in SEEDS}
+# What stands beside continuous intensity: the spotting experiment's intensity and the flow; without it, neither is made.
+BESIDE = config["intensity"]["beside"]
+GIM_SCORES = {
+    seed: per_fold("spot", "scores.h5", SCORED, seed) if BESIDE else []
+    for seed in SEEDS
+}
+FLOW_BESIDE = per_video("snippets") if BESIDE else {}
 
 
 rule intensity_compare:
     input:
         [path for paths in CURVES.values() for path in paths],
         [path for paths in GIM_SCORES.values() for path in paths],
-        list(per_video("snippets").values()),
+        list(FLOW_BESIDE.values()),
     output:
         clips=INTENSITY / "clips.parquet",
         metrics=INTENSITY / "metrics.parquet",
@@ -135,7 +141,7 @@ rule intensity_compare:
     params:
         curves=CURVES,
         scores=GIM_SCORES,
-        snippets=per_video("snippets"),
+        snippets=FLOW_BESIDE,
         truth=TRUTH,
         code=code("pfes.intensity.comparison"),
     script:
@@ -156,7 +162,7 @@ rule intensity_recordings:
     input:
         [path for paths in STREAMS.values() for path in paths],
         GIM_SCORES[SEEDS[0]],
-        list(per_video("snippets").values()),
+        list(FLOW_BESIDE.values()),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
     output:
@@ -173,7 +179,7 @@ rule intensity_recordings:
     params:
         streams=STREAMS,
         scores={SEEDS[0]: GIM_SCORES[SEEDS[0]]},
-        snippets=per_video("snippets"),
+        snippets=FLOW_BESIDE,
         truth=TRUTH,
         code=code("pfes.intensity.recordings"),
     script:
@@ -193,7 +199,7 @@ rule intensity_figures:
         list(INTENSITY_FILES["curves"].values()),
         SHOWN_STREAM,
         GIM_SCORES[SEEDS[0]],
-        list(per_video("snippets").values()),
+        list(FLOW_BESIDE.values()),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
     output:
@@ -222,7 +228,7 @@ rule intensity_figures:
         curves={system: CURVES[system, FIRST_SEED] for system in list(SYSTEMS)[:4]},
         streams=SHOWN_STREAM,
         scores=GIM_SCORES[SEEDS[0]],
-        snippets=per_video("snippets"),
+        snippets=FLOW_BESIDE,
         truth=TRUTH,
         code=code("pfes.intensity.drawing"),
     script:
