@@ -30,6 +30,7 @@ localrules:
     all,
     complete,
     intensity,
+    intensity_complete,
 
 
 rule all:
@@ -41,4 +42,4 @@ rule all:
         RUN / "figures/apex_distance.svg" if POINT_SUPERVISED else [],
         expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
         RUN / "complete.txt",
-        rules.intensity.input if config["intensity"]["enabled"] else [],
+        INTENSITY_RESULTS if config["intensity"]["enabled"] else [],

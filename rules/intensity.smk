@@ -235,8 +235,35 @@ rule intensity_figures:
         "../workflow/scripts/intensity_figures.py"
 
 
+INTENSITY_RESULTS = [
+    rules.intensity_compare.output,
+    rules.intensity_recordings.output,
+    rules.intensity_figures.output,
+]
+
+
+rule intensity_complete:
+    input:
+        INTENSITY_RESULTS,
+        list(per_video("clips").values()),
+        videos=RUN / "dataset/videos.parquet",
+        refusals=RUN / "dataset/refusals.parquet",
+    output:
+        INTENSITY / "complete.txt",
+    log:
+        LOGS / "intensity_complete.log",
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        files=per_video("clips"),
+        kind="clips",
+        code=code("pfes.summary"),
+    script:
+        "../workflow/scripts/complete.py"
+
+
 rule intensity:
     input:
-        rules.intensity_compare.output,
-        rules.intensity_recordings.output,
-        rules.intensity_figures.output,
+        INTENSITY / "complete.txt",

@@ -135,7 +135,8 @@ rule complete:
     resources:
         mem_mb=500,
     params:
-        snippets=per_video("snippets"),
+        files=per_video("snippets"),
+        kind="snippets",
         code=code("pfes.summary"),
     script:
         "../workflow/scripts/complete.py"

@@ -10,11 +10,11 @@ from pfes.errors import InputError
 
 
 def write_complete(
-    videos_path: Path | str, refusals_path: Path | str, snippets: Mapping[str, Path | str], out: Path | str
+    videos_path: Path | str, refusals_path: Path | str, files: Mapping[str, Path | str], kind: str, out: Path | str
 ) -> None:
     """Write one line that says that nothing was left out of a run.
 
-    ``snippets`` maps video_id to the file of the last stage that may refuse a video.
+    ``files`` maps video_id to the file, of ``kind``, of the last stage that may refuse a video.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def write_complete(
         Videos or labels were refused; the message lists each with its reason. Everything else of the run is there.
     """
     videos = store.read_table(videos_path, "videos")
-    refused = left_out(videos, store.read_table(refusals_path, "refusals"), snippets)
+    refused = left_out(videos, store.read_table(refusals_path, "refusals"), files, kind)
     if refused:
         listing = "\n  ".join(refused)
         raise InputError(
@@ -32,11 +32,11 @@ def write_complete(
         temporary.write_text(f"{len(videos)} videos, none left out\n")
 
 
-def left_out(videos: pd.DataFrame, refusals: pd.DataFrame, snippets: Mapping[str, Path | str]) -> list[str]:
-    """Return a line for every video without snippets and every refused label."""
+def left_out(videos: pd.DataFrame, refusals: pd.DataFrame, files: Mapping[str, Path | str], kind: str) -> list[str]:
+    """Return a line for every video whose file of ``kind`` is a refusal, and for every refused label."""
     lines = []
     for video_id in videos["video_id"]:
-        reason = store.refusal(snippets[video_id], "snippets")
+        reason = store.refusal(files[video_id], kind)
         lines += [] if reason is None else [f"video {video_id}: {reason}"]
     return lines + [
         f"label in row {row}: {reason}" for row, reason in zip(refusals["row"], refusals["reason"], strict=True)

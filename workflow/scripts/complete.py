@@ -4,4 +4,5 @@ from pfes.logs import stage
 from pfes.summary import write_complete
 
 with stage(snakemake.log[0]):
-    write_complete(snakemake.input.videos, snakemake.input.refusals, snakemake.params.snippets, snakemake.output[0])
+    i, p = snakemake.input, snakemake.params
+    write_complete(i.videos, i.refusals, p.files, p.kind, snakemake.output[0])
