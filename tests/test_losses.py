@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from pfes.errors import InputError
-from pfes.losses import LossParameters, conference_loss, journal_loss
+from pfes.losses import LossParameters, conference_loss, contrast, journal_loss
 from pfes.losses.conference import action_loss, one_class
-from pfes.losses.contrast import contrast_loss, groups
+from pfes.losses.contrast import contrast_loss, groups, mean_over_anchors
+from pfes.losses.release import log_probability
 from pfes.losses.terms import apex_loss, apex_targets, smooth_loss
 from pfes.pseudo_labels import GimParameters, PseudoLabels, pseudo_labels
 
@@ -321,6 +323,24 @@ def test_the_bound_on_frames_does_not_change_the_contrastive_loss():
     values = [contrast_loss(features, group, strength, 0.5, most).item() for most in (taken, taken + 3, len(group))]
     assert values == pytest.approx(values[:1] * 3)
     assert contrast_loss(features, group, strength, 0.5, taken - 1).item() != pytest.approx(values[0])
+
+
+def release_contrast_of(features, group, strength, tau, most):
+    return -mean_over_anchors(features, group, strength, tau, most, log_probability)
+
+
+@pytest.mark.parametrize("loss", [contrast_loss, release_contrast_of])
+def test_blocks_of_anchors_change_neither_the_contrastive_loss_nor_its_gradient(loss, monkeypatch):
+    rng = np.random.default_rng(4)
+    group, strength = torch.tensor(rng.integers(-1, 3, 23)), torch.tensor(rng.uniform(0.5, 1, 23))
+    values = []
+    for block in (1024, 5):
+        monkeypatch.setattr(contrast, "BLOCK", block)
+        features = torch.tensor(np.random.default_rng(5).normal(size=(23, 4)), requires_grad=True)
+        value = loss(features, group, strength, 0.5, 23)
+        values.append((value.item(), *torch.autograd.grad(value, features)))
+    assert values[0][0] == pytest.approx(values[1][0], rel=1e-12)
+    torch.testing.assert_close(values[0][1], values[1][1], rtol=1e-10, atol=1e-12)
 
 
 def test_contrast_stays_finite_for_large_features():

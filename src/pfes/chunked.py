@@ -22,7 +22,7 @@ Differences
 The embedding's dropout is drawn chunk by chunk, so that its random numbers differ from a plain step's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,14 +153,26 @@ class _Span:
             moments = [_moments(self._run(chunk, 0, k)[-1]) for chunk in self._chunks()]
             self.statistics.append(_Statistics(norm, *_merged(moments, norm.weight.dtype)))
             self.statistics[-1].track()
-        return [self._run(chunk, 0, len(self.stages))[-1] for chunk in self._chunks()]
+        return self._gathered(self._run(chunk, 0, len(self.stages))[-1] for chunk in self._chunks())
 
     def backward(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """Add the gradients of all parameters; return those of the inputs (of the snippets none)."""
-        last = len(self.stages)
-        for k in reversed(range(0 if self.enter else 1, last)):
+        for k in reversed(range(0 if self.enter else 1, len(self.stages))):
             self._statistics_pass(k, gradients)
-        found = []
+        passed = self._last_pass(gradients)
+        if self.enter:
+            for _ in passed:
+                pass
+            return []
+        found = self._gathered(passed)
+        self.statistics[0].pass_back()
+        for chunk, to_input in zip(self.inputs, found, strict=True):
+            to_input += self.statistics[0].gradient(chunk)
+        return found
+
+    def _last_pass(self, gradients: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Add the gradients of the parameters; yield that of each chunk's input, but for the statistics of its stage."""
+        last = len(self.stages)
         for chunk, gradient in zip(self._chunks(), gradients, strict=True):
             with torch.enable_grad():
                 x = self._enter(chunk) if self.enter else chunk.detach().requires_grad_()
@@ -171,13 +183,17 @@ class _Span:
             torch.autograd.backward([out for out, _ in pairs], [g.to(out.dtype) for out, g in pairs])
             if not self.enter:
                 assert x.grad is not None
-                found.append(x.grad)
-        if self.enter:
-            return []
-        self.statistics[0].pass_back()
-        for chunk, to_input in zip(self.inputs, found, strict=True):
-            to_input += self.statistics[0].gradient(chunk)
-        return found
+                yield x.grad
+
+    def _gathered(self, parts: Iterable[Tensor]) -> list[Tensor]:
+        """Return one tensor per chunk, all of one block: kept in pieces they would leave holes in the heap, half as much again."""
+        sizes = [len(chunk) for chunk in self.inputs]
+        views: list[Tensor] = []
+        for number, part in enumerate(parts):
+            if not views:
+                views = list(part.new_empty((sum(sizes), *part.shape[1:])).split(sizes))
+            views[number].copy_(part)
+        return views
 
     def _statistics_pass(self, k: int, gradients: Sequence[Tensor]) -> None:
         """Add up the gradients of scale and shift of stage ``k``, and pass them back to its mean and variance."""

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pfes.errors import InputError
-from pfes.losses.contrast import Pairs, groups, make_pairs, mean_over_anchors
+from pfes.losses.contrast import Pairs, groups, mean_over_anchors
 from pfes.losses.journal import IAC_SCALE, apex_classification
 from pfes.losses.terms import LossParameters, intensity_loss, norm_loss, reward_loss, smooth_loss, summed
 from pfes.pseudo_labels import PseudoLabels, by_class, gaussian, merge, neutral_frames, pseudo_apex, within
@@ -158,13 +158,17 @@ def release_contrast(features: Tensor, labels: PseudoLabels) -> Tensor:
     log-probability = log(w + 1e-6) + logit - log(sum over others of w exp(logit) + 1e-6), the logits F F^T / .5 minus
     the maximum of their row.
     """
-    pairs = make_pairs(features, *groups(labels), LOSS.temperature, 2 * labels.most_labelled + 1)
+    most = 2 * labels.most_labelled + 1
+    return -IAC_SCALE * mean_over_anchors(features, *groups(labels), LOSS.temperature, most, log_probability)
+
+
+def log_probability(pairs: Pairs) -> Tensor:
+    """Return the log-probability [A, K] of ``release_contrast``."""
     logits = pairs.logits - row_maximum(pairs)
     others = torch.where(pairs.other, pairs.weight * torch.where(pairs.other, logits, 0.0).exp(), 0.0)
-    log_probability = (pairs.weight + EPSILON).log() + logits - (others.sum(1, keepdim=True) + EPSILON).log()
-    return -IAC_SCALE * mean_over_anchors(log_probability, pairs)
+    return (pairs.weight + EPSILON).log() + logits - (others.sum(1, keepdim=True) + EPSILON).log()
 
 
 def row_maximum(pairs: Pairs) -> Tensor:
-    """Return [K, 1], the greatest logit of each row over the places that hold a frame, without gradient."""
+    """Return [A, 1], the greatest logit of each row over the places that hold a frame, without gradient."""
     return torch.where(pairs.taken, pairs.logits, -torch.inf).amax(1, keepdim=True).detach()
