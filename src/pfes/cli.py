@@ -166,8 +166,14 @@ def summary(
     if intensity:
         from pfes.intensity.comparison import rich_table
 
-        console.print(rich_table(store.read_table(run / "intensity" / "metrics.parquet", "intensity_metrics")))
-        console.print(f"figures: {run / 'intensity'}", soft_wrap=True)
+        folder = run / "intensity"
+        clips = store.read_table(folder / "metrics.parquet", "intensity_metrics")
+        whole = store.read_table(folder / "recording_metrics.parquet", "intensity_recording_metrics")
+        metrics = {"spearman": "Spearman", "kendall": "Kendall", "mae": "error"}
+        console.print(rich_table(clips[clips["class"] == "all"], metrics, "Continuous intensity, per clip"))
+        metrics = {"auc": "AUC", "spearman": "Spearman", "mae": "error"}
+        console.print(rich_table(whole, metrics, "Continuous intensity, whole recordings"))
+        console.print(f"figures: {folder}", soft_wrap=True)
         return
 
     console.print(results_table(store.read_table(run / "evaluate" / "metrics.parquet", "metrics")))

@@ -173,12 +173,12 @@ def read_others(
     return found
 
 
-def rich_table(metrics: pd.DataFrame) -> Table:
-    """Return ``summary_table``'s rows over all classes as a table for the terminal, with 95 % intervals."""
-    table = Table("system", "against", "Spearman", "Kendall", "error", "seeds", title="Continuous intensity, per clip")
-    for row in metrics[metrics["class"] == "all"].to_dict("records"):
-        cells = [
-            "" if np.isnan(row[m]) else f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in METRICS
-        ]
-        table.add_row(str(row["system"]), str(row["reference"]), *cells, str(row["seeds"]))
+def rich_table(rows: pd.DataFrame, metrics: Mapping[str, str], title: str) -> Table:
+    """Return ``rows`` of a summary as a table for the terminal: ``metrics`` (column -> heading), the first with its interval."""
+    first = next(iter(metrics))
+    table = Table("system", "against", metrics[first], "95 %", *list(metrics.values())[1:], "seeds", title=title)
+    for row in rows.to_dict("records"):
+        means = ["" if np.isnan(row[metric]) else f"{row[metric]:.3f}" for metric in metrics]
+        interval = "" if np.isnan(row[first]) else f"{row[f'{first}_low']:.2f} to {row[f'{first}_high']:.2f}"
+        table.add_row(str(row["system"]), str(row["reference"]), means[0], interval, *means[1:], str(row["seeds"]))
     return table

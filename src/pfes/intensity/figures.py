@@ -49,8 +49,9 @@ def clip_curves(
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=7)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    figure.supxlabel("position in the clip (0 onset, 1 offset)", fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    for panel in axes[-1]:
+        panel.set_xlabel("0 onset, 1 offset", fontsize=8)
     figure.supylabel("intensity", fontsize=8)
     return figure
 
