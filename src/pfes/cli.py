@@ -53,7 +53,8 @@ def spot(
         times = [f"{row[name] / found.fps:.2f} s" for name in ("onset", "apex", "offset")]
         table.add_row(row["class"], *times, f"{row['score']:.2f}")
     console.print(table)
-    console.print(f"{out / 'proposals.csv'}, intensity.csv, intensity.png, overlay.mp4", soft_wrap=True)
+    more = ", continuous_intensity.csv, continuous_intensity.png" if intensity else ""
+    console.print(f"{out / 'proposals.csv'}, intensity.csv, intensity.png, overlay.mp4{more}", soft_wrap=True)
 
 
 @app.command()
