@@ -225,7 +225,7 @@ rule intensity_figures:
     resources:
         mem_mb=1000,
     params:
-        curves={system: CURVES[system, FIRST_SEED] for system in list(SYSTEMS)[:4]},
+        curves=INTENSITY_FILES["curves"],
         streams=SHOWN_STREAM,
         scores=GIM_SCORES[SEEDS[0]],
         snippets=FLOW_BESIDE,

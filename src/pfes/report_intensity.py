@@ -12,8 +12,6 @@ from pfes.intensity.drawing import clips_figure
 from pfes.report_tables import number
 from pfes.run_files import RunFiles
 
-SHOWN = 4  # systems in the figure of clips
-
 
 def intensity_section(files: RunFiles) -> dict[str, Any] | None:
     """Return the rows over both classes, by class and of whole recordings, and the figure of clips; None without intensity.
@@ -32,13 +30,12 @@ def intensity_section(files: RunFiles) -> dict[str, Any] | None:
         {**row, **{metric: _with_interval(row, metric) for metric in recordings.METRICS}}
         for row in figures.rows(store.read_table(found.recordings, "intensity_recording_metrics"))
     ]
-    shown = dict(list(found.curves.items())[:SHOWN])
     label = "Intensity over clips: labels, truth and predictions"
     return {
         "rows": [row for row in rows if row["class"] == "all"],
         "by_class": [row for row in rows if row["class"] != "all"],
         "recordings": whole,
-        "figure": Markup(plotting.svg(clips_figure(shown, files.truth), label=label, prefix="i-clips-")),
+        "figure": Markup(plotting.svg(clips_figure(found.curves, files.truth), label=label, prefix="i-clips-")),
         "label": label,
     }
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pfes import figures, store
 from pfes.baseline import BaselineParameters, class_magnitudes
 from pfes.intensity.comparison import CLIP_KEY
-from pfes.intensity.figures import clip_curves, stream_curves
+from pfes.intensity.figures import LINES, clip_curves, stream_curves
 
 SHOWN = 12  # clips
 
@@ -18,10 +18,13 @@ SHOWN = 12  # clips
 def clips_figure(
     curve_paths: Mapping[str, Sequence[Path | str]], truth_paths: Mapping[str, Path | str] | None = None
 ) -> Figure:
-    """Draw up to SHOWN clips, evenly over the table: ``curve_paths`` system -> the files of its folds (one seed)."""
+    """Draw up to SHOWN clips, evenly over the table, with as many systems as can be told apart, the first ones.
+
+    ``curve_paths``: system -> the files of its folds (one seed).
+    """
     tables = {
         name: pd.concat([store.read_table(path, "intensity_curves") for path in paths], ignore_index=True)
-        for name, paths in curve_paths.items()
+        for name, paths in list(curve_paths.items())[: len(LINES)]
     }
     first = next(iter(tables.values()))
     for name, table in tables.items():
