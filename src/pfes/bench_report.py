@@ -59,7 +59,6 @@ def load_times(page: Path, repeats: int = 3) -> dict[str, float]:
             while not chromium.evaluate("document.querySelectorAll('.timeline svg').length"):
                 time.sleep(0.005)
             opens.append(time.perf_counter() - start)
-            chromium.call("Page.navigate", url="about:blank")
     return {"load_s": float(np.median(loads)), "open_s": float(np.median(opens))}
 
 

@@ -58,7 +58,7 @@ class Browser:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self._timeout, self._number, self._buffer = timeout, 0, b""
-        self._events: list[str] = []
+        self._loaded: set[str] = set()  # loaders (one per navigation) whose page has loaded
         self._profile = tempfile.TemporaryDirectory(prefix="pfes-browser-", ignore_cleanup_errors=True)
         self._process, self._to, self._from = _start([executable, *FLAGS, f"--user-data-dir={self._profile.name}"])
         self._session: str | None = None
@@ -66,6 +66,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
         self.resize(width, height)
 
     def __enter__(self) -> Self:
@@ -102,11 +103,13 @@ class Browser:
                 return dict(answer["result"])
 
     def open(self, page: Path | str, fragment: str = "") -> float:
-        """Load a file and wait for its load event; return the seconds that took."""
-        self._events.clear()
+        """Load a file and wait for its load event; return the seconds that took.
+
+        A page that is open already is loaded anew, also where only the fragment differs.
+        """
+        self._load("about:blank")
         start = time.perf_counter()
-        self.call("Page.navigate", url=Path(page).resolve().as_uri() + fragment)
-        self._wait("Page.loadEventFired")
+        self._load(Path(page).resolve().as_uri() + fragment)
         return time.perf_counter() - start
 
     def evaluate(self, expression: str) -> Any:
@@ -161,8 +164,10 @@ class Browser:
         Path(path).write_bytes(base64.b64decode(found["data"]))
         return Path(path)
 
-    def _wait(self, event: str) -> None:
-        while event not in self._events:
+    def _load(self, url: str) -> None:
+        """Go to ``url`` and wait for the load event of that navigation; the one before may still have its own to come."""
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        while loader not in self._loaded:
             self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -177,12 +182,14 @@ class Browser:
         line, self._buffer = self._buffer.split(b"\0", 1)
         message = dict(json.loads(line))
         if "method" in message:
-            self._events.append(message["method"])
             self._note(message["method"], message["params"])
         return message
 
     def _note(self, method: str, params: dict[str, Any]) -> None:
-        if method == "Network.requestWillBeSent":
+        if method == "Page.lifecycleEvent":
+            if params["name"] == "load":
+                self._loaded.add(params["loaderId"])
+        elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]

@@ -58,9 +58,9 @@ def take_screenshots(page: Path | str, folder: Path | str, *, whole: bool = Fals
 
 
 def visit(browser: Browser, page: Path | str, address: str = "", timeout: float = 30.0) -> None:
-    """Load the page at an address within it, and wait until its view is drawn."""
-    browser.call("Page.navigate", url="about:blank")
+    """Load the page at an address within it, and wait until its view and its list of errors are drawn."""
     browser.open(page, address)
+    browser.evaluate("started")
     deadline = time.monotonic() + timeout
     if address.startswith("#/"):
         drawn = "document.querySelector('#view .timeline svg, #view .note') !== null"

@@ -291,4 +291,4 @@ document.querySelectorAll("input[data-search]").forEach(searchable);
 document.querySelectorAll(".needs-script").forEach(element => { element.hidden = false; });
 window.addEventListener("hashchange", route);
 route();
-startErrors();
+const started = startErrors(); // what is drawn later than the load event: screenshots and tests wait for it
