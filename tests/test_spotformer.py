@@ -50,6 +50,20 @@ def test_gradients_reach_every_parameter_but_the_unused_position():
     assert not model.embed.time_position.grad[17].any()  # the 18th, as released
 
 
+def test_residual_sums_and_features_stay_single_inside_autocast():
+    model, x = SpotFormer(16, 2, dropout=0.0), snippets(40)
+    exact = model(x)
+    kinds = set()
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens = model.embed.map(x)
+        for norm, rest in model.stages():
+            kinds.add(tokens.dtype)
+            tokens = rest(tokens, normalise(norm, tokens))
+    assert kinds | {tokens.dtype} == {torch.float32}
+    error = (tokens - exact).norm() / exact.norm()  # bfloat16 has 8 bits; rounded sums and features give .015
+    assert 1e-4 < error < 0.01
+
+
 def test_attention_is_softmax_attention_per_head():
     qkv = torch.randn(6, 5, 3 * 12, generator=torch.Generator().manual_seed(1))
     q, k, v = (part.unflatten(-1, (3, 4)).transpose(1, 2) for part in qkv.split(12, -1))

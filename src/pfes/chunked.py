@@ -71,7 +71,7 @@ class _Chunked(torch.autograd.Function):
         ctx.spans = []
         inputs = list(snippets.split(chunk))
         for first, stop in zip(kept, (*kept[1:], len(stages)), strict=True):
-            enter = model.embed.linear if first == 0 else None
+            enter = model.embed.map if first == 0 else None
             ctx.spans.append(_Span(stages[first:stop], inputs, enter, seed))
             inputs = ctx.spans[-1].forward()
         return torch.cat(inputs)

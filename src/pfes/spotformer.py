@@ -8,6 +8,9 @@ Conventions
 N frames, S = 17 window steps, R = 10 ROIs (left brow 3, right brow 3, mouth 4, the order of pfes.snippets), D = width.
 Flow in pixels of the aligned crop. A token tensor is [N, S, R, D]; D is always last and contiguous.
 
+Inside an autocast block only the products of the blocks take its type. The embedding and the convolutions, 4 % of the
+products, stay in single precision, and with them the residual sums between them and the features.
+
 Differences
 -----------
 None in what is computed. Attention over 3 to 17 tokens is written out with batched products on the CPU, where PyTorch's
@@ -59,7 +62,7 @@ class SpotFormer(nn.Module):
 
     def forward(self, snippets: Tensor) -> Tensor:
         """Return features [N, D] of ``snippets`` [N, 17, 10, 2]."""
-        x = self.embed.linear(snippets)  # [N, 17, 10, D]
+        x = self.embed.map(snippets)  # [N, 17, 10, D]
         for norm, after in self.stages():
             x = after(x, normalise(norm, x))
         return x
@@ -87,6 +90,11 @@ class SpotFormer(nn.Module):
         ]
 
 
+def single_precision(tensor: Tensor) -> torch.autocast:
+    """Return a context in which products on the tensor's device keep the type of their factors."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
 def across(tokens: Tensor) -> Tensor:
     """Swap time and place, [N, A, B, D] to [N, B, A, D], so that the next attention runs over the other."""
     return tokens.transpose(1, 2)
@@ -109,6 +117,12 @@ class Embedding(nn.Module):
         self.region_position = nn.Parameter(torch.randn(len(REGIONS), width))
         self.dropout = dropout
         self.register_buffer("region", torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2, 2]), persistent=False)
+
+    def map(self, snippets: Tensor) -> Tensor:
+        """Return the linear map of the flow, [N, 17, 10, D]."""
+        with single_precision(snippets):
+            tokens: Tensor = self.linear(snippets)
+            return tokens
 
     def place(self, tokens: Tensor, normalised: Tensor) -> Tensor:
         """Return tokens [N, 17, 10, D] with their positions, from the normalised linear map of the flow."""
@@ -151,7 +165,8 @@ class TimeDown(nn.Module):
         x = functional.pad(normalised, (0, 0, self.padding, self.padding))
         taps = torch.cat([x[..., k : x.shape[-2] - 2 + k : 2, :] for k in range(3)], -1)  # [..., S', 3 D]
         weight = self.conv.weight.transpose(1, 2).flatten(1)  # one product, no copy to [..., D, S]
-        return functional.linear(taps, weight)
+        with single_precision(taps):
+            return functional.linear(taps, weight)
 
 
 def normalise(norm: nn.BatchNorm1d, tokens: Tensor) -> Tensor:

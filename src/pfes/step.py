@@ -5,8 +5,8 @@ Conventions
 Losses are weighted scalars by name, ``total`` their sum. Nothing here waits for the device: what a step found is read
 once an epoch.
 
-Precision: with bf16 SpotFormer's products run in bfloat16 (autocast); its residual sums, BatchNorm statistics, the heads,
-pseudo-labels, losses and the optimiser stay in float32.
+Precision: with bf16 the products of SpotFormer's blocks run in bfloat16 (autocast); its embedding, convolutions, residual
+sums and BatchNorm statistics, the heads, pseudo-labels, losses and the optimiser stay in float32.
 """
 
 import os
