@@ -236,6 +236,7 @@ def test_signals_and_flow_come_on_demand_and_an_experiment_can_be_hidden(chromiu
 
 def test_pictures_of_faces_are_shown(chromium: Browser, page: Path) -> None:
     visit(chromium, page, VIDEO)
+    until(chromium, "[...document.querySelectorAll('.pictures img')].every(image => image.complete)")
     sizes = chromium.evaluate("[...document.querySelectorAll('.pictures img')].map(image => image.naturalWidth)")
     assert sizes == [72, 72, 72]
 
