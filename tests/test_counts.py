@@ -1,6 +1,5 @@
 """Counts and ratios of many videos: drawings, named mistakes and properties that hold under every protocol."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
