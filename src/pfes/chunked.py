@@ -134,7 +134,7 @@ class _Statistics:
 
     def gradient(self, x: Tensor) -> Tensor:
         """Return the gradient of ``x`` through mean and variance."""
-        return torch.addcmul(self.offset, x.detach(), self.slope).to(x.dtype)
+        return torch.addcmul(self.offset, x.detach(), self.slope)
 
 
 @dataclass
@@ -180,7 +180,8 @@ class _Span:
             pairs = [(ahead[-1], gradient)]
             start = 0 if self.enter else 1
             pairs += [(ahead[j], self.statistics[j].gradient(ahead[j])) for j in range(start, last)]
-            torch.autograd.backward([out for out, _ in pairs], [g.to(out.dtype) for out, g in pairs])
+            outputs, received = zip(*pairs, strict=True)
+            torch.autograd.backward(outputs, received)
             if not self.enter:
                 assert x.grad is not None
                 yield x.grad
@@ -205,9 +206,8 @@ class _Span:
                 ahead = self._run(x, k, len(self.stages), entered=True)
             later = [(z, self.statistics[k + i].gradient(z)) for i, z in enumerate(ahead[:-1]) if i > 0]
             pairs = [(ahead[-1], gradient), *later]
-            to_scale, to_shift = torch.autograd.grad(
-                [out for out, _ in pairs], [own.scale, own.shift], [g.to(out.dtype) for out, g in pairs]
-            )
+            outputs, received = zip(*pairs, strict=True)
+            to_scale, to_shift = torch.autograd.grad(outputs, [own.scale, own.shift], received)
             own.scale.grad += to_scale
             own.shift.grad += to_shift
         own.pass_back()
@@ -241,7 +241,7 @@ def chunk_seed(seed: int, number: int) -> Iterator[None]:
 def _moments(x: Tensor) -> tuple[Tensor, Tensor, int]:
     """Return mean [D], variance [D] and number of the positions of ``x`` [..., D]."""
     flat = x.detach().reshape(-1, x.shape[-1])
-    variance, mean = torch.var_mean(flat.to(torch.promote_types(flat.dtype, torch.float)), 0, correction=0)
+    variance, mean = torch.var_mean(flat, 0, correction=0)
     return mean.double(), variance.double(), len(flat)
 
 

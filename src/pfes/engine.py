@@ -232,7 +232,7 @@ def validation_score(
     model.eval()
     heights, backgrounds = [], []
     for batch in videos:
-        _, intensity, _ = model.head.clean(features_from(batch.snippets).float())
+        _, intensity, _ = model.head.clean(features_from(batch.snippets))
         frames = torch.arange(len(intensity), device=intensity.device)
         distance = (frames - batch.point_frames[:, None]).abs()  # [I, T]
         window = torch.tensor(k_c, device=intensity.device)[batch.point_classes][:, None]

@@ -131,7 +131,7 @@ def step(
     generator: torch.Generator,
 ) -> Found:
     """Take one optimiser step on ``batch``."""
-    terms, labels = _terms(model, features_from(batch.snippets).float(), batch, epoch, params, generator)
+    terms, labels = _terms(model, features_from(batch.snippets), batch, epoch, params, generator)
     optimiser.zero_grad()
     terms["total"].backward()
     if params.clip is not None:
