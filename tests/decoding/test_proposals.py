@@ -319,8 +319,8 @@ def released_loop(a: list[float], s: list[list[float]], dataset: str) -> list[tu
             above = [t for t in range(len(a)) if a[t] > step / 10]
             if above in ([], [0]):  # frame 0 alone is no frame there
                 continue
-            starts = [t for t in above if t == 0 or t - 1 not in above]
-            ends = [t for t in above if t + 1 not in above]
+            starts = [t for t in above if t == 0 or a[t - 1] <= step / 10]
+            ends = [t for t in above if t + 1 == len(a) or a[t + 1] <= step / 10]
             for first, last in zip(starts, ends, strict=True):
                 apex = max(range(first, last + 1), key=lambda t: (a[t], -t))
                 if s[apex][c] > 0.5:

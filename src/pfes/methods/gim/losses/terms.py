@@ -28,6 +28,7 @@ FOCUS = 0.25  # a class score near this is neutral enough: its penalty shrinks
 FLOOR = 1e-12  # least argument of a logarithm; a sigmoid in single precision is 0, 1, or far enough from both
 
 IntensityLoss = Literal["mse", "bce"]
+Over = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ class LossParameters:
     intensity_weight : weight of that term, over labelled and neutral frames.
     action : weight of the action classification (conference only).
     smooth : l1, weight of the mean |a_t+1 - a_t|.
-    norm : l2, weight of the mean intensity.
+    norm : l2, weight of the intensity.
+    norm_over : whether that is its ``mean`` over frames (release) or its ``sum`` (eq. 10 as printed).
     contrast : l3, coefficient of the intensity-aware contrastive loss (IAC).
+    contrast_over : whether that is the ``mean`` over anchors (release) or their ``sum`` (eq. 7 as printed).
     temperature : tau of IAC.
     reward : weight of the mean intensity over reliable macro and micro frames, subtracted (journal only).
     apex_weight : weight of the apex classification of macro and micro (journal only).
@@ -56,15 +59,19 @@ class LossParameters:
     action: float = 1.0
     smooth: float = 0.1
     norm: float = 2.5
+    norm_over: Over = "mean"
     contrast: float = 1.4e-5
+    contrast_over: Over = "mean"
     temperature: float = 0.5
     reward: tuple[float, float] = (0.4, 0.6)
     apex_weight: tuple[float, float] = (1.0, 1.8)
     apex_alpha: tuple[float, float] = (0.90, 0.93)
 
     def __post_init__(self) -> None:
-        if self.intensity not in get_args(IntensityLoss):
-            raise InputError(f"loss: intensity {self.intensity!r} is not known; expected mse or bce")
+        for name, allowed in (("intensity", IntensityLoss), ("norm_over", Over), ("contrast_over", Over)):
+            value, known = getattr(self, name), get_args(allowed)
+            if value not in known:
+                raise InputError(f"loss: {name} {value!r} is not known; expected {' or '.join(known)}")
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -95,9 +102,9 @@ def smooth_loss(intensity: Tensor, valid: Tensor, *, signed: bool = False) -> Te
     return masked_mean(steps if signed else steps.abs(), valid[1:] & valid[:-1])
 
 
-def norm_loss(intensity: Tensor, valid: Tensor) -> Tensor:
-    """Return the mean intensity over the valid frames (eq. 10)."""
-    return masked_mean(intensity, valid)
+def norm_loss(intensity: Tensor, valid: Tensor, over: Over = "mean") -> Tensor:
+    """Return the mean, or the sum, of the intensity over the valid frames (eq. 10)."""
+    return masked_mean(intensity, valid) if over == "mean" else torch.where(valid, intensity, 0.0).sum()
 
 
 def reward_loss(intensity: Tensor, labels: PseudoLabels, weights: tuple[float, float]) -> Tensor:
@@ -120,15 +127,15 @@ def apex_targets(labels: PseudoLabels, valid: Tensor) -> Tensor:
     return torch.where(own, 1.0, zero)
 
 
-def apex_loss(scores: Tensor, targets: Tensor, alpha: float, valid: Tensor) -> Tensor:
+def apex_loss(scores: Tensor, targets: Tensor, alpha: float, valid: Tensor, epsilon: float = 0.0) -> Tensor:
     """Return P_c of one class.
 
     P_c = -sum{alpha |1 - s| log s on targets 1; (1 - alpha) |.25 - s| log(1 - s) on targets 0} / T, T the valid frames.
 
     Parameters
     ----------
-    scores : s [T] in (0, 1); targets : [T], 1, 0 or IGNORED.
+    scores : s [T] in (0, 1); targets : [T], 1, 0 or IGNORED; epsilon : added inside the logarithms.
     """
-    positive = alpha * (1 - scores) * log(scores) * (targets == 1)
-    negative = (1 - alpha) * (FOCUS - scores).abs() * log(1 - scores) * (targets == 0)
+    positive = alpha * (1 - scores) * log(scores + epsilon) * (targets == 1)
+    negative = (1 - alpha) * (FOCUS - scores).abs() * log(1 - scores + epsilon) * (targets == 0)
     return -(positive + negative).sum() / valid.sum().clamp_min(1)
