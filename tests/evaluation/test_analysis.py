@@ -13,6 +13,7 @@ from pfes.evaluation import metrics as evaluation
 from pfes.evaluation.metrics import NO_SEED, EvaluateParameters
 from pfes.evaluation.protocol_table import protocol_table
 from pfes.evaluation.statistics import BootstrapParameters
+from pfes.evaluation.protocols import PROTOCOLS
 from tests.timelines import table, videos
 
 PARAMS = EvaluateParameters(bootstrap=BootstrapParameters(samples=100))
@@ -63,7 +64,7 @@ def test_differences_are_of_the_second_experiment_from_the_first(run: dict[str, 
 
 def test_protocols_stand_side_by_side_and_no_paper_beside_ones_own_videos(run: dict[str, pd.DataFrame]) -> None:
     rows = run["protocol_table"]
-    assert len(rows) == 2 * 4
+    assert len(rows) == 2 * len(PROTOCOLS)
     assert not rows["published"].any()
 
 

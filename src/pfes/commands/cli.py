@@ -343,7 +343,7 @@ def evaluate(
     instances: Annotated[Path, typer.Option(help="List of labelled expressions, CSV or Parquet.")],
     proposals: Annotated[Path, typer.Option(help="List of predicted intervals, CSV or Parquet.")],
     videos: Annotated[Path | None, typer.Option(help="List of all videos; else those in the two lists count.")] = None,
-    protocol: Annotated[str, typer.Option(help="strict, gim-release, megc2020 or megc-strs.")] = "strict",
+    protocol: Annotated[str, typer.Option(help="strict, gim-release, megc2020, megc-strs or he-2021.")] = "strict",
     iou: Annotated[float, typer.Option(help="Least intersection over union of a hit.")] = 0.5,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Dataset to score; repeat for several. Else those the proposals name.")

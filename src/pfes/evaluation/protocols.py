@@ -58,6 +58,17 @@ megc-strs
     Differences from the challenge's code
     - There, videos without instances and subjects without proposals are left out altogether, which can only raise F1:
       their false proposals, or their misses, go unseen. Here every video counts.
+
+he-2021
+    What He, ACM MM 2021, was scored with (METHOD 10b.5). Classes are ignored. An instance looks at the proposals of its
+    video in the order of the rows and stops at the first whose half-open IoU reaches .2; it is found if that IoU also
+    reaches the threshold. tp: instances found; fp: proposals that found none. A pair counts for the class of the
+    instance, a false proposal for its own class. The published list counts its proposals from 0 beside labels from 1:
+    ``pfes evaluate`` does so too (SHIFT), a run of the workflow does not.
+
+    Differences from ``strict``
+    - The right place in the wrong class is a hit, and one proposal may find several instances.
+    - A bad proposal that comes first hides a good one.
 """
 
 from collections.abc import Callable, Mapping
@@ -135,12 +146,22 @@ def megc_strs(truth: Side, found: Side, iou: float) -> Matching:
     return Matching(earliest_of_each(overlaps), np.ones(len(found.video), bool))
 
 
+def he_2021(truth: Side, found: Side, iou: float) -> Matching:
+    """Give each instance the first proposal of the video that touches it by .2, whatever its class, if it reaches ``iou``."""
+    touching = find_overlaps(truth.intervals, truth.video, found.intervals, found.video, TOUCH, extra=0)
+    first = earliest_of_each(touching)
+    return Matching(first[first.iou >= iou], np.ones(len(found.video), bool))
+
+
 PROTOCOLS: Mapping[str, Protocol] = {
     "strict": strict,
     "gim-release": gim_release,
     "megc2020": megc2020,
     "megc-strs": megc_strs,
+    "he-2021": he_2021,
 }
+TOUCH = 0.2  # IoU at which an instance of he-2021 stops looking
+SHIFT = {"he-2021": -1}  # frames by which a published list of proposals was moved against its labels when it was counted
 FALSE_IS_THE_REST = ("megc2020",)  # fp is the number of proposals less tp; elsewhere that of unmatched proposals
 
 
