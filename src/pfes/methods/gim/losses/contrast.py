@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from pfes.methods.gim.losses.terms import RELIABLE, Over, masked_mean
+from pfes.methods.gim.losses.terms import RELIABLE, masked_mean
+from pfes.methods.gim.parameters import Over
 from pfes.methods.gim.pseudo_labels import PseudoLabels
 
 NOTHING = -1e30  # logit of a pair that does not count: its exponential is 0, its gradient too
