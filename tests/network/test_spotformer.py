@@ -76,16 +76,15 @@ def test_block_dropout_is_at_24_places_and_nowhere_in_eval_mode(monkeypatch):
     seen = []
     drop = functional.dropout
     monkeypatch.setattr(functional, "dropout", lambda x, p=0.5, *rest: seen.append((p, x.shape)) or drop(x, p, *rest))
-    SpotFormer(8, 1, STANDALONE_PADDING, dropout=0.3, block_dropout=0.1)(snippets(4))
+    SpotFormer(12, 1, STANDALONE_PADDING, dropout=0.3, block_dropout=0.1)(snippets(4))
     places = [shape for p, shape in seen if p == 0.1]
     assert len(places) == 24
     assert [p for p, _ in seen if p != 0.1] == [0.3]  # the embedding
     attended = [shape[-2:] for shape in places if shape[-1] == shape[-2]]  # keys by queries
     assert attended == [(n, n) for n in (10, 17, 3, 8, 3, 2)]
     seen.clear()
-    SpotFormer(8, 1, block_dropout=0.1).eval()(snippets(4))
-    SpotFormer(8, 1)(snippets(4))
-    assert [p for p, _ in seen if p == 0.1 and _[-1] == 17] == []
+    SpotFormer(12, 1, block_dropout=0.1).eval()(snippets(4))
+    SpotFormer(12, 1)(snippets(4))
     assert len(seen) == 2  # the embedding's
 
 
