@@ -44,4 +44,11 @@ rule all:
         expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
         expand(RUN / "spot/{name}/settings.json", name=LEARNED),
         RUN / "complete.txt",
+        PAPER_TABLES,
         INTENSITY_RESULTS if config["intensity"]["enabled"] else [],
+
+
+onsuccess:
+    for path in PAPER_TABLES:
+        if path.exists():
+            print(f"\n{path}\n{path.read_text()}")
