@@ -63,7 +63,7 @@ if PAPER_TABLES:
         resources:
             mem_mb=500,
         params:
-            dataset=config["dataset"]["name"],
+            dataset=PLAN.dataset,
             code=code("paper_tables"),
         script:
             "../workflow/scripts/paper_tables.py"

@@ -57,6 +57,12 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
     return Release(videos, expressions, repairs, empty(REFUSAL_COLUMNS), (*sources, str(sheet)), first, named)
 
 
+def load_imported(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
+    """Read the sheets in ``root``, a folder that ``pfes import-features`` wrote; the path of a video is its snippets."""
+    sheets = {name: str(Path(settings["root"], f"{name}.csv")) for name in ("videos", "expressions")}
+    return load({**settings, **sheets, "first_frame": 0}, folder)
+
+
 def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
     """Read a CSV or Parquet sheet as text, with exactly the known columns; missing optional ones are added, empty."""
     rows = _read(path, columns["required"])

@@ -70,7 +70,10 @@ def _video_row(video: Video, sampling: decode.SamplingParameters) -> tuple[dict[
     clock, n_native, reason = decode.Clock(video.fps or sampling.fps), 0, None
     if video.path:
         try:
-            clock, n_native = decode.recording_clock(video.path, video.fps), decode.count_frames(video.path)
+            if Path(video.path).suffix == ".h5":  # imported features: a frame is a sampled frame
+                clock, n_native = decode.Clock(video.fps), len(store.read(video.path, "snippets")["valid"])
+            else:
+                clock, n_native = decode.recording_clock(video.path, video.fps), decode.count_frames(video.path)
         except InputError as error:
             reason = str(error)
     n_frames = len(decode.sampling_map(clock, n_native, sampling)) if n_native else 0

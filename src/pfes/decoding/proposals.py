@@ -96,6 +96,10 @@ class SpotParameters(Sections):
     released: bool = setting(
         False, "candidates, soft-NMS, limits and NMS as in the published code, whose proposals end one frame later"
     )
+    one_based: bool = setting(
+        False,
+        "proposals one frame earlier, from 0 on: what the release's labels of CAS(ME)^2, counted from 1, make of its score",
+    )
     macro: ClassLimits = setting(
         ClassLimits(min_frames=15, max_frames=240, min_score=0.3, max_per_video=8), "limits of macro-expressions"
     )
@@ -105,6 +109,8 @@ class SpotParameters(Sections):
     )
 
     def __post_init__(self) -> None:
+        if self.one_based and not self.released:
+            raise InputError("spot: one_based belongs to released; set both, or leave it out")
         for name, allowed in (("score", Score), ("class_by", ClassScore)):
             value, known = getattr(self, name), get_args(allowed)
             if value not in known:
@@ -153,7 +159,9 @@ def propose(
     curve, classes, mask = _checked(intensity, class_scores, valid)
     curve = np.where(mask, moving_average(curve, params.smooth_frames, mask), 0.0)
     if params.released:
-        return released_proposals(curve, classes, params, fps)
+        found = released_proposals(curve, classes, params, fps)
+        frames = ["onset", "apex", "offset"]
+        return found.assign(**(found[frames] - 1).clip(lower=0)) if params.one_based else found
     candidates = threshold_runs(curve, params.thresholds)
     apexes, at_apex, passed = _classified(curve, classes, candidates, params)
     tables = []
