@@ -109,7 +109,9 @@ def test_repairs_are_made_and_named(tmp_path, repair, cells, expected, rules):
     assert [(number, rule) for number, *_, rule in changes(release.repairs)] == [(2, rule) for rule in rules]
 
 
-@pytest.mark.parametrize(("repair", "expected"), [("official", [448, 1521, 1521]), ("apex-symmetric", [428, 1520, 1521])])
+@pytest.mark.parametrize(
+    ("repair", "expected"), [("official", [448, 1521, 1521]), ("apex-symmetric", [428, 1520, 1521])]
+)
 def test_two_offsets_of_the_published_arrays_are_no_onset_plus_20(tmp_path, repair, expected):
     """Subject 10 is s26, 14 is s31; a row of the same onset in another video has onset + 20."""
     rows = [row(10, "happy2_1", 408, 418, 0), row(14, "happy4_1", 1500, 1510, 0), row(14, "happy5_1", 1501, 1511, 0)]

@@ -387,7 +387,9 @@ def test_300_random_videos_give_the_proposals_of_a_loop_of_the_release(dataset: 
     total = at_the_end = 0
     for seed in range(300):
         values, scores = random_release_video(seed)
-        expected = sorted(released_loop(values.tolist(), scores.tolist(), dataset), key=lambda row: (row[0], row[1], row[3]))
+        expected = sorted(
+            released_loop(values.tolist(), scores.tolist(), dataset), key=lambda row: (row[0], row[1], row[3])
+        )
         found = proposals.propose(values, scores, released_params(dataset))
         frames = found[["onset", "apex", "offset"]].to_numpy().tolist()
         rows = [(CLASSES.index(name), *own) for name, own in zip(found["class"], frames, strict=True)]

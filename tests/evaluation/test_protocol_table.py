@@ -104,9 +104,12 @@ def test_the_oracle_agrees_with_a_loop_over_subjects_and_epochs() -> None:
     rng = np.random.default_rng(3)
     known = videos(*(f"{subject}{number}" for subject in "abcd" for number in (1, 2)))
     for _ in range(40):
+
         def rows(count):
             spans = [sorted(rng.integers(0, 30, 2).tolist()) for _ in range(count)]
-            return table([(str(rng.choice(known["video_id"])), str(rng.choice(["macro", "micro"])), *span) for span in spans])
+            return table(
+                [(str(rng.choice(known["video_id"])), str(rng.choice(["macro", "micro"])), *span) for span in spans]
+            )
 
         truth, by_epoch = rows(12), {epoch: rows(10) for epoch in range(3, 9)}
         for protocol in ("strict", "gim-release"):

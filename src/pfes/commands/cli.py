@@ -308,11 +308,17 @@ def labels(
 
 @app.command("import-features")
 def import_features(
-    features: Annotated[Path, typer.Argument(help="Object array .npy of [T, 17, n, 2] per video; n is 10, or 13 or more.")],
-    annotations: Annotated[Path, typer.Option(help="Folder of videoname, segments, labels and labels_gau_frame (.npy).")],
+    features: Annotated[
+        Path, typer.Argument(help="Object array .npy of [T, 17, n, 2] per video; n is 10, or 13 or more.")
+    ],
+    annotations: Annotated[
+        Path, typer.Option(help="Folder of videoname, segments, labels and labels_gau_frame (.npy).")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the dataset and its configuration, run.yaml.")],
     dataset: Annotated[str | None, typer.Option(help="casme2, samm_lv or casme3; else by the names of videos.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames per second of the features; else those of the dataset.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second of the features; else those of the dataset.")
+    ] = None,
     first_frame: Annotated[
         int | None, typer.Option(min=0, max=1, help="Number of the first frame in annotations; else 1 on casme2, 0.")
     ] = None,

@@ -28,7 +28,9 @@ class DatasetParameters:
         "generic: number that the sheets give to the first frame, 0 or 1; named: they count as the names of the images do",
         enum=(0, 1, "named"),
     )
-    root: str | None = setting(None, "official releases: folder of your copy; published: folder of the imported features")
+    root: str | None = setting(
+        None, "official releases: folder of your copy; published: folder of the imported features"
+    )
     of: str | None = setting(
         None,
         "published: dataset that the features are of, whose published figures stand beside",

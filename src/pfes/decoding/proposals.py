@@ -76,7 +76,8 @@ class SpotParameters(Sections):
         (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), "intensities above which frames form a run (ICLR 2025)"
     )
     score: Score = setting(
-        "release", "score of a run: eq15 (ICLR 2025), or release, which the published score thresholds belong to (METHOD 8)"
+        "release",
+        "score of a run: eq15 (ICLR 2025), or release, which the published score thresholds belong to (METHOD 8)",
     )
     class_threshold: float = setting(
         0.5, "a run has each class whose score at its apex is above this (ICLR 2025: .5)", minimum=0, maximum=1
@@ -123,6 +124,7 @@ class SpotParameters(Sections):
                 raise InputError(
                     f"spot: {name} min_frames {limits.min_frames} is above max_frames {limits.max_frames}; swap them"
                 )
+
 
 def propose(
     intensity: ArrayLike,

@@ -95,7 +95,9 @@ def decode(
     for c, (name, reach) in enumerate(zip(CLASSES, (params.macro_reach, params.micro_reach), strict=True)):
         start, end, apex = scores[:, START[c]], scores[:, END[c]], scores[:, APEX[c]]
         found, score = candidates(start, end, apex, reach, params.apex_threshold)
-        best = nms(as_intervals(found[:, 0], found[:, 2]), score, params.nms_iou, half_open=True)[: params.max_per_video]
+        best = nms(as_intervals(found[:, 0], found[:, 2]), score, params.nms_iou, half_open=True)[
+            : params.max_per_video
+        ]
         best = best[np.lexsort((found[best, 2], found[best, 0]))]
         means = [apex[onset : offset + 1].mean() for onset, _, offset in found[best]]
         columns = (

@@ -165,7 +165,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "he-2021": he_2021,
 }
 TOUCH = 0.2  # IoU at which an instance of he-2021 stops looking
-SHIFT = {"he-2021": -1}  # frames by which a published list of proposals was moved against its labels when it was counted
+SHIFT = {
+    "he-2021": -1
+}  # frames by which a published list of proposals was moved against its labels when it was counted
 FALSE_IS_THE_REST = ("megc2020",)  # fp is the number of proposals less tp; elsewhere that of unmatched proposals
 
 

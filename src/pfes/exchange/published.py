@@ -159,9 +159,9 @@ def import_published(
     repeated = table.duplicated([name for name in SHEET if name != "apex"])
     table = table[~repeated] if complete else table[~repeated].drop(columns="point")
     table.to_csv(out / "expressions.csv", index=False)
-    pd.DataFrame(rows, columns=["dataset", "subject", "video", "path", "fps", "video_id"]).drop(columns="video_id").to_csv(
-        out / "videos.csv", index=False
-    )
+    pd.DataFrame(rows, columns=["dataset", "subject", "video", "path", "fps", "video_id"]).drop(
+        columns="video_id"
+    ).to_csv(out / "videos.csv", index=False)
     (out / "run.yaml").write_text(_configuration(dataset, out, complete))
     return Imported(len(rows), len(table), int(repeated.sum()), complete, dataset)
 

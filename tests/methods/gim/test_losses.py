@@ -139,7 +139,9 @@ def reference_conference(features, a, scores, labels, params):
         rest = [-math.log(max(1 - s[t][c] * a[t], 1e-12)) for t in frames if neutral[t] for c in (0, 1)]
         action.append(mean(expression) + mean(rest))  # the mean over frames and classes is 1 / (C |I-|)
         group = {t: 1 + c for t, c in own.items() if label[t] > 0.5} | {t: 0 for t in frames if neutral[t]}
-        contrast.append(reference_contrast(features.tolist(), group, label, params.temperature, over[params.contrast_over]))
+        contrast.append(
+            reference_contrast(features.tolist(), group, label, params.temperature, over[params.contrast_over])
+        )
     terms = {
         "gim": mean(gim),
         "action": mean(action),

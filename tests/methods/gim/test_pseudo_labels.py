@@ -283,7 +283,9 @@ def test_inputs_stay_untouched_and_labels_carry_no_gradient():
     assert not got.soft.requires_grad
 
 
-@pytest.mark.parametrize(("name", "value"), [("overlap", "random"), ("strategy", "best"), ("label_pass", "dirty"), ("variance_over", "n")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("overlap", "random"), ("strategy", "best"), ("label_pass", "dirty"), ("variance_over", "n")]
+)
 def test_an_unknown_choice_is_named(name, value):
     with pytest.raises(InputError, match=f"gim: {name} '{value}' is not known; expected one of"):
         GimParameters(**{name: value})
