@@ -117,7 +117,8 @@ def test_the_oracle_agrees_with_a_loop_over_subjects_and_epochs() -> None:
             for subject in "abcd":
                 best = (-1.0, 0, 0)
                 for epoch in range(5, 9):
-                    own = judge(known, truth, by_epoch[epoch], protocol).counts.query("subject == @subject")
+                    counts = judge(known, truth, by_epoch[epoch], protocol).counts
+                    own = counts[counts["subject"] == subject]
                     hits, misses = int(own["tp"].sum()), int(own["fp"].sum() + own["fn"].sum())
                     value = 2 * hits / (2 * hits + misses) if hits + misses else 0.0
                     if value >= best[0]:
