@@ -1,5 +1,4 @@
 from dataclasses import fields
-from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from pfes.base.records import EXPRESSION_COLUMNS, POINT_COLUMNS, VIDEO_COLUMNS
 from pfes.datasets.points import MODES, PointParameters, draw_points, write_points
 from pfes.media.decode import SamplingParameters
 from pfes.media.encode import encode
-from pfes.training.fold import TrainingParameters, TrainingVideo, train_fold
+from pfes.training.fold import FoldInputs, TrainingParameters, TrainingVideo, train_fold
 from pfes.training.model import ModelParameters
 
 
@@ -133,7 +132,7 @@ def test_instances_without_a_click_are_named():
 def test_training_cannot_see_onset_and_offset():
     """Structure: a point has no interval, a training video holds nothing else of the labels, and neither module knows more.
 
-    ``targets`` and ``expressions_path`` are the fully supervised system's; for any other they are refused (test_engine,
+    ``targets`` and ``expressions`` are of methods that learn from intervals; for any other they are refused (test_engine,
     test_training) and by default absent.
     """
     interval = {"onset", "offset", "apex", "native_onset", "native_apex", "native_offset"}
@@ -142,26 +141,22 @@ def test_training_cannot_see_onset_and_offset():
         "video_id", "subject", "snippets", "valid", "point_frames", "point_classes", "targets",
     }  # fmt: skip
     assert {field.name: field.default for field in fields(TrainingVideo)}["targets"] is None
-    assert set(signature(train_fold).parameters) & {"points_path", "videos_path", "expressions_path", "labels_path"} == {
-        "points_path", "videos_path", "expressions_path",
+    assert {field.name for field in fields(FoldInputs)} == {
+        "snippets", "points", "videos", "held_out", "validation", "expressions", "cached",
     }  # fmt: skip
-    assert signature(train_fold).parameters["expressions_path"].default is None
+    assert {field.name: field.default for field in fields(FoldInputs)}["expressions"] is None
     assert not interval & set(VIDEO_COLUMNS)
     reached = provenance.modules_used("pfes.training.fold")
-    assert not {
-        name
-        for name in reached
-        if name.startswith(("pfes.datasets", "pfes.datasets.points", "pfes.exchange.annotations"))
-    }
+    assert not {name for name in reached if name.startswith(("pfes.datasets", "pfes.exchange.annotations"))}
 
 
-@pytest.mark.parametrize(("system", "path"), [("journal", "expressions.parquet"), ("supervised", None)])
-def test_expressions_are_for_the_supervised_system_and_for_no_other(system, path, tmp_path):
+@pytest.mark.parametrize(("method", "path"), [("journal", "expressions.parquet"), ("supervised", None)])
+def test_expressions_are_for_a_method_of_intervals_and_for_no_other(method, path, tmp_path):
     videos = tmp_path / "videos.parquet"
     store.write_table(videos, "videos", pd.DataFrame({"video_id": ["a"], "subject": ["a"]}), {})
+    inputs = FoldInputs({}, "points", videos, expressions=path)
     with pytest.raises(InputError, match="must not see the table of expressions|needs the table of expressions"):
-        train_fold({}, "points", videos, None, "model", "log", ModelParameters(), TrainingParameters(system=system),
-                   seed=0, experiment="x", spotting={}, expressions_path=path)  # fmt: skip
+        train_fold(inputs, tmp_path, ModelParameters(), TrainingParameters(method=method), 0, "x", {})
 
 
 def test_wrong_parameters_are_named():

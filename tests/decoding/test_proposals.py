@@ -13,9 +13,11 @@ from pfes.base.errors import InputError
 from pfes.base.records import PROPOSAL_COLUMNS
 from pfes.decoding import proposals
 from pfes.decoding.proposals import ClassLimits, SpotParameters
+from pfes.methods.registry import learned
 from pfes.spotting import proposal_tables
 from tests.conftest import SHARED_DATA
 
+JOURNAL = learned("journal")
 CURVES = SHARED_DATA / "predictions/slswin_casme_sq_mae.npz"
 OPEN = ClassLimits(min_frames=1, max_frames=10_000, min_score=0.0, max_per_video=100)
 PLAIN = SpotParameters(thresholds=(0.5,), macro=OPEN, micro=OPEN)
@@ -304,7 +306,9 @@ def write_inputs(folder: Path, frames: int = 200) -> dict[str, Path]:
 def test_written_proposals_hold_native_frames_and_seconds(tmp_path: Path) -> None:
     faces = write_inputs(tmp_path)
     out = tmp_path / "proposals.parquet"
-    proposal_tables.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+    proposal_tables.write_proposals(
+        tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters(), JOURNAL
+    )
     found = store.read_table(out, "proposals")
     assert tuple(found.columns) == PROPOSAL_COLUMNS
     assert len(found) > 0
@@ -321,7 +325,9 @@ def test_frames_that_are_not_valid_are_in_no_proposal(tmp_path: Path) -> None:
     scores = store.read(tmp_path / "scores.h5", "scores")
     scores["valid/a_1"][50:61] = False  # a cut there
     store.write(tmp_path / "scores.h5", "scores", scores, {})
-    proposal_tables.write_proposals(tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+    proposal_tables.write_proposals(
+        tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters(), JOURNAL
+    )
     found = store.read_table(out, "proposals")
     assert ((found["offset"] < 50) | (found["onset"] > 60)).all()
 
@@ -329,7 +335,9 @@ def test_frames_that_are_not_valid_are_in_no_proposal(tmp_path: Path) -> None:
 def test_a_scores_file_without_a_video_gives_an_empty_table(tmp_path: Path) -> None:
     faces, out = write_inputs(tmp_path), tmp_path / "proposals.parquet"
     store.write(tmp_path / "none.h5", "scores", {}, provenance.record("test", {}))
-    proposal_tables.write_proposals(tmp_path / "none.h5", tmp_path / "videos.parquet", faces, out, SpotParameters())
+    proposal_tables.write_proposals(
+        tmp_path / "none.h5", tmp_path / "videos.parquet", faces, out, SpotParameters(), JOURNAL
+    )
     found = store.read_table(out, "proposals")
     assert len(found) == 0
     assert found["onset"].dtype == np.int64
@@ -340,7 +348,7 @@ def test_files_that_do_not_belong_together_are_named(tmp_path: Path) -> None:
     faces, out = write_inputs(tmp_path, frames=199), tmp_path / "proposals.parquet"
     with pytest.raises(InputError, match="200 frames of a_1, but its faces file has 199"):
         proposal_tables.write_proposals(
-            tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters()
+            tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, out, SpotParameters(), JOURNAL
         )
     with pytest.raises(InputError, match="a_2 is not in the faces files"):
         proposal_tables.write_proposals(
@@ -349,6 +357,7 @@ def test_files_that_do_not_belong_together_are_named(tmp_path: Path) -> None:
             {"a_1": write_inputs(tmp_path)["a_1"]},
             out,
             SpotParameters(),
+            JOURNAL,
         )
     assert not out.exists()
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pfes.base import store
 from pfes.base.records import FRAME_COLUMNS
 from pfes.decoding.proposals import SpotParameters
 from pfes.decoding.start_end import DecodeParameters, decode
-from pfes.methods.supervised.losses import supervised_outputs
+from pfes.methods.registry import method_of
 from pfes.spotting.proposal_tables import write_proposals
 from pfes.training.model import ModelParameters, SpottingModel
 
@@ -155,11 +156,12 @@ def test_a_scores_file_with_outputs_is_decoded_and_one_without_is_not(tmp_path):
     store.write_table(tmp_path / "videos.parquet", "videos", videos, {})
     faces = {"native_frame": np.arange(100) * 2, "found": np.ones(100, np.uint8)}
     store.write(tmp_path / "s1_a.h5", "faces", faces, {}, fps=30.0)
-    for arrays, expected in ((curves | {"outputs/s1_a": outputs}, [["macro", 10, 25, 40, 80]]), (curves, [])):
+    whole = curves | {"outputs/s1_a": outputs}
+    for method, arrays, expected in (("supervised", whole, [["macro", 10, 25, 40, 80]]), ("journal", curves, [])):
         store.write(tmp_path / "scores.h5", "scores", arrays, {})
         write_proposals(
             tmp_path / "scores.h5", tmp_path / "videos.parquet", {"s1_a": tmp_path / "s1_a.h5"},
-            tmp_path / "proposals.parquet", SpotParameters(),
+            tmp_path / "proposals.parquet", SpotParameters(), method_of(method),
         )  # fmt: skip
         found = store.read_table(tmp_path / "proposals.parquet", "proposals")
         assert found[["class", "onset", "apex", "offset", "native_offset"]].to_numpy().tolist() == expected
@@ -169,8 +171,8 @@ def test_only_the_supervised_head_has_outputs():
     features = np.random.default_rng(0).normal(0, 1, (7, 8)).astype(np.float32)
     params = ModelParameters(width=8, heads=2)
     supervised, journal = SpottingModel(params, "supervised"), SpottingModel(params, "journal")
-    assert supervised_outputs(journal, features) is None
-    found = supervised_outputs(supervised, features)
+    assert journal.method.outputs(journal.head, torch.as_tensor(features)) is None
+    found = supervised.method.outputs(supervised.head, torch.as_tensor(features)).numpy()
     assert found.shape == (7, 10)
     np.testing.assert_allclose(found[:, 0:3].sum(axis=1), 1, atol=1e-6)
 

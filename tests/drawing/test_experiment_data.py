@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pfes.base import store
+from pfes.base.config import values_of
 from pfes.drawing import figures
 from pfes.drawing.comparison_figures import (
     LabelCurve,
@@ -26,9 +27,12 @@ from pfes.drawing.experiment_data import (
     write_label_figure,
     write_stretch_figure,
 )
-from pfes.evaluation.comparison import compare
+from pfes.evaluation.comparison import RunTables, compare
+from pfes.evaluation.statistics import trust
 from pfes.methods.gim.parameters import GimParameters
-from pfes.training.fold import TrainingParameters
+from pfes.methods.parameters import TrainingParameters
+from pfes.methods.registry import learned
+from pfes.training.fold import load_video
 from pfes.training.model import ModelParameters, SpottingModel, load_model, predict, save_model
 
 torch.set_num_threads(1)
@@ -40,6 +44,7 @@ EXPRESSIONS = pd.DataFrame(
     ],
     columns=["video_id", "instance", "class", "onset", "apex", "offset"],
 )  # fmt: skip
+COUNTED = {"protocol": "strict", "level": 0.95}
 POINTS = pd.DataFrame(
     [
         ("s1", "s1_a", 1, "micro", 64), ("s1", "s1_a", 0, "macro", 24), ("s2", "s2_a", 0, "macro", 12),
@@ -61,7 +66,7 @@ def fold(tmp_path_factory):
     with torch.random.fork_rng():
         torch.manual_seed(5)
         model = SpottingModel(params)
-    training = asdict(TrainingParameters(epochs=40, gim=GimParameters(half_widths=((8, 18), (4, 8)))))
+    training = values_of(TrainingParameters(epochs=40, sections=(GimParameters(half_widths=((8, 18), (4, 8))),)))
     meta = {
         "model": asdict(params), "training": training, "seed": 0, "experiment": "journal", "held_out": ["s9"],
         "train_subjects": ["s1", "s2"], "train_videos": ["s1_a", "s2_a"],
@@ -106,12 +111,12 @@ def test_the_pseudo_apex_is_the_highest_intensity_near_the_point(fold):
 def test_labels_are_recomputed_from_points_alone(fold):
     folder, snippets = fold
     model, meta = load_model(folder / "model.pt")
-    video = store.read(snippets["s1_a"], "snippets")
-    points = pd.DataFrame({"frame": [24], "class": ["macro"]})  # no instance, no onset, no offset
-    labels, _ = recompute_labels(model, meta, video["snippets"], video["valid"].astype(bool), points)
+    points = pd.DataFrame({"video_id": "s1_a", "frame": [24], "class": ["macro"]})  # no instance, no onset, no offset
+    video = load_video("s1_a", "s1", snippets["s1_a"], points)
+    labels, _ = recompute_labels(model, meta, video)
     assert labels.stage == 3
-    released = {**meta, "training": {**meta["training"], "system": "as_released"}}
-    other, _ = recompute_labels(model, released, video["snippets"], video["valid"].astype(bool), points)
+    model.method = learned("as_released")
+    other, _ = recompute_labels(model, meta, video)
     assert other.soft.shape == labels.soft.shape
 
 
@@ -190,7 +195,7 @@ def test_every_figure_is_written_from_files(fold, logged, tmp_path):
         [("journal", 0, subject, "x", "macro", 2, 1, 1) for subject in "ab"],
         columns=["experiment", "seed", "subject", "video_id", "class", "tp", "fp", "fn"],
     )
-    write_comparison_figure(compare(counts), tmp_path / "comparison.svg")
+    write_comparison_figure(compare(RunTables(**trust(counts).tables())), tmp_path / "comparison.svg", COUNTED)
     for name in ("labels", "apex", "stretch", "comparison"):
         text = (tmp_path / f"{name}.svg").read_text()
         assert text.startswith("<svg")
@@ -231,7 +236,7 @@ def test_figures_are_the_same_twice():
     for draw in (
         lambda: stretch_figure("$x_", 30, 0, {"$a": np.zeros(30), "_b": np.ones(30)}, table),
         lambda: apex_distance_figure(distances),
-        lambda: comparison_figure(compare(counts)),
+        lambda: comparison_figure(compare(RunTables(**trust(counts).tables())), COUNTED),
     ):
         first = figures.svg(draw())
         assert first == figures.svg(draw())

@@ -9,8 +9,8 @@ import pytest
 
 from pfes.base import provenance, store
 from pfes.evaluation import analysis
-from pfes.evaluation import metrics as evaluation
-from pfes.evaluation.metrics import NO_SEED, EvaluateParameters
+from pfes.evaluation.analysis import AnalysisFiles
+from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, write_evaluation
 from pfes.evaluation.protocol_table import protocol_table
 from pfes.evaluation.statistics import BootstrapParameters
 from tests.timelines import table, videos
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     files = [write(folder, "proposals", frame, str(index)) for index, frame in enumerate((first, second, other))]
     proposals = {"gim": {0: [files[0]], 1: [files[1]]}, "flow": {NO_SEED: [files[2]]}}
     out = {kind: folder / "out" / f"{kind}.parquet" for kind in analysis.TABLES}
-    analysis.analyse_run(*paths, proposals, out, PARAMS, dataset="generic")
+    analysis.analyse_run(judge_run(*paths, proposals, PARAMS), out, AnalysisFiles("generic"))
     return {kind: store.read_table(path, kind) for kind, path in out.items()}
 
 
@@ -109,7 +109,8 @@ def test_the_summary_holds_intervals_and_comparisons_as_plain_json(tmp_path: Pat
     file = write(tmp_path, "proposals", found([("a1", "macro", 0, 19)]))
     names = ("metrics", "counts", "matches", "summary")
     outs = [tmp_path / f"out_{name}" for name in names]
-    evaluation.evaluate_run(*paths, {"x": {0: [file]}, "y": {0: [file]}}, *outs, run="r", bootstrap=PARAMS.bootstrap)
+    run = judge_run(*paths, {"x": {0: [file]}, "y": {0: [file]}}, PARAMS)
+    write_evaluation(run, Outputs(*outs), "r")
     summary = json.loads(outs[-1].read_text())
     assert summary["intervals"]["x"]["macro"] == {"value": 1.0, "low": None, "high": None}  # one subject: no interval
     assert [(row["first"], row["second"]) for row in summary["comparisons"]] == [("x", "y")]
@@ -122,7 +123,7 @@ def test_a_perfect_single_experiment_leaves_tables_that_can_be_read(tmp_path: Pa
     paths = [write(tmp_path, "videos", known), write(tmp_path, "expressions", TRUTH[:1])]
     file = write(tmp_path, "proposals", found([("a1", "macro", 0, 19)]))
     out = {kind: tmp_path / "out" / f"{kind}.parquet" for kind in analysis.TABLES}
-    analysis.analyse_run(*paths, {"x": {0: [file]}}, out, PARAMS, dataset="casme2")
+    analysis.analyse_run(judge_run(*paths, {"x": {0: [file]}}, PARAMS), out, AnalysisFiles("casme2"))
     tables = {kind: store.read_table(path, kind) for kind, path in out.items()}
     assert len(tables["errors"]) == len(tables["differences"]) == 0
     assert tables["protocol_table"]["published"].sum() == 15
@@ -133,7 +134,7 @@ def test_a_run_without_any_proposal_leaves_tables_that_can_be_read(tmp_path: Pat
     known = videos("a1").assign(sampled_fps=30.0)
     paths = [write(tmp_path, "videos", known), write(tmp_path, "expressions", TRUTH[:1])]
     out = {kind: tmp_path / "out" / f"{kind}.parquet" for kind in analysis.TABLES}
-    analysis.analyse_run(*paths, {"x": {0: []}}, out, PARAMS)
+    analysis.analyse_run(judge_run(*paths, {"x": {0: []}}, PARAMS), out)
     assert store.read_table(out["errors"], "errors")["kind"].tolist() == ["missed"]
     assert len(store.read_table(out["precision_recall"], "precision_recall")) == 0
 
@@ -149,7 +150,10 @@ def test_kept_epochs_give_the_oracle_and_the_last_epoch(tmp_path: Path) -> None:
         path = tmp_path / f"{fold}.parquet"
         store.write_table(path, "epoch_proposals", pd.concat(tables), {"parameters": {"epochs": [0, 1, 2]}})
         paths.append(path)
-    choices = analysis.epoch_choices(listed, expressions, {"x": {0: right[0]}}, {"x": "inner"}, {"x": {0: paths}})
+    first = write(tmp_path, "proposals", right[0])
+    inputs = write(tmp_path, "videos", listed), write(tmp_path, "expressions", expressions)
+    run = judge_run(*inputs, {"x": {0: [first]}}, PARAMS)
+    choices = analysis.epoch_choices(run, {"x": "inner"}, {"x": {0: paths}})
     assert sorted(choices["oracle"]["x"][0]["video_id"]) == ["a1", "b1"]
     assert choices["inner"]["x"][0]["video_id"].tolist() == ["a1"]
     assert len(choices["fixed"]["x"][0]) == 0  # the last epoch spotted nothing

@@ -27,9 +27,8 @@ def write_run(folder: Path, files: dict[str, pd.DataFrame]) -> dict[str, Path]:
 
 def evaluate(folder: Path, paths: dict[str, Path], proposals: dict[str, dict[int, list[Path]]]) -> dict[str, object]:
     names = ("metrics.parquet", "counts.parquet", "matches.parquet", "summary.json")
-    return evaluation.evaluate_run(
-        paths["videos"], paths["expressions"], proposals, *(folder / name for name in names), run="demo"
-    )
+    run = evaluation.judge_run(paths["videos"], paths["expressions"], proposals, evaluation.EvaluateParameters())
+    return evaluation.write_evaluation(run, evaluation.Outputs(*(folder / name for name in names)), "demo")
 
 
 def test_a_run_pools_folds_and_seeds_and_counts_a_seedless_experiment_once(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from scipy.signal import find_peaks
 
-from pfes.base.config import build
-from pfes.decoding.proposals import SpotParameters, propose
+from pfes.decoding.proposals import propose
 from pfes.evaluation import counts
 from pfes.evaluation.protocols import PROTOCOLS, Side
 from pfes.exchange.scoring import score_lists
+from pfes.methods.registry import spot_parameters
 from tests.conftest import ROOT
 from tests.timelines import drawn, table, videos
 
@@ -300,7 +300,7 @@ def test_slswin_gains_eight_points_where_a_score_stands_for_the_middle_of_its_pa
 
 def test_slswin_curves_through_our_decoding(shared_data: Path) -> None:
     curves, truth, known = slswin(shared_data)
-    params = build(SpotParameters, yaml.safe_load((ROOT / "config/config.yaml").read_text())["spot"])
+    params = spot_parameters(yaml.safe_load((ROOT / "config/config.yaml").read_text())["spot"])
     found = []
     for name, scores in curves.items():
         curve = np.zeros(len(scores) + 18)

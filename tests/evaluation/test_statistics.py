@@ -8,12 +8,12 @@ from pfes.base.errors import InputError
 from pfes.evaluation.statistics import (
     BootstrapParameters,
     bootstrap_f1,
-    compare,
     f1_of,
     paired_bootstrap,
     paired_permutation,
     per_subject,
     seed_spread,
+    trust,
 )
 
 PARAMS = BootstrapParameters(samples=500)
@@ -127,8 +127,8 @@ def test_other_subjects_are_refused() -> None:
 
 
 def test_every_pair_of_experiments_is_compared_once() -> None:
-    counts = {name: simulated(np.random.default_rng(7)) for name in ("x", "y", "z")}
-    assert list(compare(counts, PARAMS)) == [("x", "y"), ("x", "z"), ("y", "z")]
+    counts = pd.concat(simulated(np.random.default_rng(7)).assign(experiment=name, seed=0) for name in ("x", "y", "z"))
+    assert list(trust(counts, PARAMS).differences) == [("x", "y"), ("x", "z"), ("y", "z")]
 
 
 def test_the_spread_over_seeds() -> None:

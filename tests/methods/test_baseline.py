@@ -9,10 +9,15 @@ import pytest
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.records import PROPOSAL_COLUMNS
+from pfes.decoding.proposals import SpotParameters
+from pfes.methods import baseline
 from pfes.methods.baseline import BaselineParameters
-from pfes.spotting import baseline
+from pfes.methods.registry import training_free
+from pfes.spotting.training_free import write_training_free
 
 T = 300
+
+BASELINE = training_free("baseline")
 
 
 def bump(onset: int, apex: int, offset: int, height_px: float) -> np.ndarray:
@@ -168,7 +173,7 @@ def write_inputs(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 def test_a_run_is_written_and_a_refused_video_passed_over(tmp_path: Path) -> None:
     snippets, faces = write_inputs(tmp_path)
     out = tmp_path / "proposals.parquet"
-    baseline.write_baseline(snippets, faces, tmp_path / "videos.parquet", out, BaselineParameters())
+    write_training_free(BASELINE, snippets, faces, tmp_path / "videos.parquet", out, SpotParameters())
     found = store.read_table(out, "proposals")
     assert tuple(found.columns) == PROPOSAL_COLUMNS
     assert found[["subject", "video_id", "class"]].to_numpy().tolist() == [["a", "a_1", "macro"], ["a", "a_1", "micro"]]
@@ -179,6 +184,11 @@ def test_a_run_is_written_and_a_refused_video_passed_over(tmp_path: Path) -> Non
 def test_a_video_that_is_not_in_the_table_is_named(tmp_path: Path) -> None:
     snippets, faces = write_inputs(tmp_path)
     with pytest.raises(InputError, match="video c_1 is not in"):
-        baseline.write_baseline(
-            {"c_1": snippets["a_1"]}, faces, tmp_path / "videos.parquet", tmp_path / "out.parquet", BaselineParameters()
+        write_training_free(
+            BASELINE,
+            {"c_1": snippets["a_1"]},
+            faces,
+            tmp_path / "videos.parquet",
+            tmp_path / "out.parquet",
+            SpotParameters(),
         )

@@ -20,7 +20,7 @@ from pfes.base.errors import InputError
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS
 from pfes.bench.browser import Browser
 from pfes.bench.report import load_times, synthetic_run
-from pfes.evaluation.metrics import NO_SEED, evaluate_run
+from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, nested, write_evaluation
 from pfes.evaluation.statistics import BootstrapParameters
 from pfes.report import page as report
 from pfes.report import tables as report_tables
@@ -159,10 +159,11 @@ def test_another_protocol_than_strict_is_said_and_so_is_the_level_of_the_interva
     files: RunFiles, tmp_path: Path
 ) -> None:
     assert "Protocol strict: a proposal finds" in Reader(written(replace(files, statistics={}), tmp_path)).text
-    nested = {name: {seed: paths} for (name, seed), paths in files.proposals.items()}
     outputs = [tmp_path / name for name in ("metrics.parquet", "counts.parquet", "matches.parquet", "summary.json")]
     level = BootstrapParameters(samples=100, level=0.9)
-    evaluate_run(files.videos, files.expressions, nested, *outputs, run="fake", protocol="megc2020", bootstrap=level)
+    params = EvaluateParameters("megc2020", bootstrap=level)
+    run = judge_run(files.videos, files.expressions, nested(files.proposals), params)
+    write_evaluation(run, Outputs(*outputs), "fake")
     changed = replace(
         files, metrics=outputs[0], matches=outputs[2], statistics={"intervals": files.statistics["intervals"]}
     )

@@ -17,6 +17,7 @@ from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.decoding.proposals import SpotParameters
 from pfes.methods.gim.parameters import GimParameters
+from pfes.methods.registry import learned
 from pfes.methods.supervised.targets import frame_targets
 from pfes.spotting.epochs import epoch_proposals
 from pfes.training import checkpoint
@@ -29,7 +30,7 @@ from tests.conftest import ROOT
 from tests.training_data import MODEL, QUICK, synthetic_video, train_project
 
 torch.set_num_threads(1)
-LONGER = replace(QUICK, epochs=4, mirror=0.5, gim=GimParameters(hard_epochs=1, gaussian_epochs=1))
+LONGER = replace(QUICK, epochs=4, mirror=0.5, sections=(GimParameters(hard_epochs=1, gaussian_epochs=1),))
 
 
 class Killed(Exception):
@@ -41,7 +42,7 @@ def videos(count=2):
 
 
 def killed_after(epoch):
-    def progress(row):
+    def progress(row, model):
         if row["epoch"] == epoch:
             raise Killed
 
@@ -76,7 +77,7 @@ def test_a_training_killed_by_the_system_goes_on(project):
     folder, paths = project
     params = replace(LONGER, epochs=20)
     code = (
-        "import json, sys; from pathlib import Path; from dataclasses import replace; import tests.test_engine as t;"
+        "import json, sys; from pathlib import Path; from dataclasses import replace; import tests.training.test_engine as t;"
         "import tests.training_data as d; folder, paths = json.loads(sys.argv[1]);"
         "d.train_project(Path(folder), paths, params=replace(t.LONGER, epochs=20))"
     )
@@ -135,7 +136,7 @@ def test_bfloat16_learns_as_float32_does():
     """Loss per epoch within 5 % of its range, and of a range that is there: not the same numbers, the same curve."""
     params = TrainingParameters(
         epochs=8, learning_rate=1e-3, weight_decay=0.0, device="cpu", precision="fp32",
-        gim=GimParameters(gaussian_epochs=2, theta_epochs=6),
+        sections=(GimParameters(gaussian_epochs=2, theta_epochs=6),),
     )  # fmt: skip
     model = replace(MODEL, width=16, head_dropout=0.0, dropout=0.0)
     curves = [train(videos(), model, replace(params, precision=name), 0).log["total"] for name in ("fp32", "bf16")]
@@ -171,7 +172,6 @@ def test_compiling_without_a_compiler_says_so(monkeypatch):
     [
         ({"compile": True, "chunk_frames": 5}, "compile and chunk_frames exclude each other"),
         ({"cached": "journal", "mirror": 0.5}, "cached features are of videos as they are; set mirror to 0"),
-        ({"system": "gim"}, "system 'gim' is not known; expected one of conference, journal"),
         ({"precision": "fp8"}, "precision 'fp8' is not known"),
     ],
 )
@@ -180,41 +180,41 @@ def test_parameters_that_do_not_fit_are_named(changes, message):
         replace(QUICK, **changes)
 
 
-# ---------------------------------------------------------------------------------------------- systems
+# ---------------------------------------------------------------------------------------------- methods
 
 
-@pytest.mark.parametrize("system", ["conference", "journal", "as_released"])
-def test_every_form_trains_and_logs_the_sum_of_its_terms(system):
-    trained = train(videos(), MODEL, replace(QUICK, system=system), 0)
+@pytest.mark.parametrize("method", ["conference", "journal", "as_released"])
+def test_every_form_trains_and_logs_the_sum_of_its_terms(method):
+    trained = train(videos(), MODEL, replace(QUICK, method=method), 0)
     log = trained.log
     after = ["total", "theta", "learning_rate", "seconds", "memory_mb"]
     assert list(log.columns[-5:]) == after
     np.testing.assert_allclose(log["total"], log.drop(columns=["epoch", *after]).sum(axis=1), atol=1e-5)
-    assert trained.model.system == system
+    assert trained.model.method.name == method
     assert list(trained.apexes["epoch"].unique()) == [0, 1]
     assert trained.apexes["point"].tolist() == [30, 65] * 4
     first = trained.apexes[trained.apexes["epoch"] == 0]
     assert (first["apex"] == first["point"]).all()  # stage 1
 
 
-def test_the_supervised_system_trains_on_targets_and_no_other_takes_them():
+def test_the_supervised_method_trains_on_targets_and_no_other_takes_them():
     intervals, classes = np.array([[20, 30, 45]]), np.array([0])
     own = [replace(video, targets=frame_targets(90, intervals, classes)) for video in videos()]
-    trained = train(own, MODEL, replace(QUICK, system="supervised", decay_every=1, decay=0.96), 0)
+    trained = train(own, MODEL, replace(QUICK, method="supervised", decay_every=1, decay=0.96), 0)
     assert {"macro_apex", "micro_start_end", "contrast", "total"} <= set(trained.log.columns)
     assert trained.log["learning_rate"].tolist() == pytest.approx([1e-3, 0.96e-3])
     assert len(trained.apexes) == 0
-    with pytest.raises(InputError, match="onsets and offsets are for the system supervised, not journal"):
+    with pytest.raises(InputError, match="the method journal must not see onsets and offsets"):
         train(own, MODEL, QUICK, 0)
 
 
-@pytest.mark.parametrize(("system", "given"), [("journal", True), ("supervised", False)])
-def test_only_the_supervised_system_gets_the_table_of_expressions(project, system, given):
+@pytest.mark.parametrize(("method", "given"), [("journal", True), ("supervised", False)])
+def test_only_a_method_of_intervals_gets_the_table_of_expressions(project, method, given):
     folder, paths = project
     expressions = folder / "expressions.parquet" if given else None
     message = "must not see" if given else "needs"
-    with pytest.raises(InputError, match=f"{system} {message} the table of expressions"):
-        train_project(folder, paths, params=replace(QUICK, system=system), expressions_path=expressions)
+    with pytest.raises(InputError, match=f"{method} {message} the table of expressions"):
+        train_project(folder, paths, params=replace(QUICK, method=method), expressions=expressions)
 
 
 # ---------------------------------------------------------------------------------------------- choice of the epoch
@@ -279,15 +279,15 @@ def test_every_kept_epoch_is_spotted_with_as_the_last_one_is(project):
         thresholds=(0.01,), class_threshold=0.0, macro=replace(SpotParameters().macro, min_score=-1)
     )
     faces, out = write_faces(folder, own), folder / "epoch_proposals.parquet"
-    epoch_proposals(folder / "epochs", own, folder / "videos.parquet", faces, out, spotting)
+    epoch_proposals(folder / "epochs", own, folder / "videos.parquet", faces, out, spotting, learned("journal"))
     found = store.read_table(out, "epoch_proposals")
     assert set(found["epoch"]) == {1, 3}
     assert set(found["subject"]) == {"s3"}
     assert store.describe(out)["provenance"]["parameters"]["epochs"] == [1, 3]
     with pytest.raises(InputError, match="trained on this video"):
-        epoch_proposals(folder / "epochs", paths, folder / "videos.parquet", faces, out, spotting)
+        epoch_proposals(folder / "epochs", paths, folder / "videos.parquet", faces, out, spotting, learned("journal"))
     with pytest.raises(InputError, match="no kept epoch; set training.keep_every"):
-        epoch_proposals(folder / "none", own, folder / "videos.parquet", faces, out, spotting)
+        epoch_proposals(folder / "none", own, folder / "videos.parquet", faces, out, spotting, learned("journal"))
 
 
 # ---------------------------------------------------------------------------------------------- cached
@@ -357,7 +357,7 @@ def test_tensorboard_without_its_package_says_so(tmp_path, monkeypatch):
 
 def test_a_step_says_what_it_found_without_reading_it():
     """Names and terms come as tensors: an epoch reads them once."""
-    params = replace(QUICK, system="journal")
+    params = replace(QUICK, method="journal")
     model = SpottingModel(MODEL).train()
     optimiser = torch.optim.Adam(model.parameters())
     batch, generator = on_device(videos(1)[0], torch.device("cpu")), torch.Generator()

@@ -25,7 +25,7 @@ torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 def test_training_separates_expression_from_neutral_and_macro_from_micro():
     videos = [synthetic_video(i, 120, ((30 + 3 * i, 0), (90 - 2 * i, 1)), name=str(i)) for i in range(3)]
     gim, loss = GimParameters(gaussian_epochs=3, theta_epochs=8), LossParameters(norm=0.3)
-    params = TrainingParameters(epochs=20, learning_rate=5e-3, weight_decay=0.0, device="cpu", gim=gim, loss=loss)
+    params = TrainingParameters(epochs=20, learning_rate=5e-3, weight_decay=0.0, device="cpu", sections=(gim, loss))
     model, log, _ = train(videos, replace(MODEL, width=16, head_dropout=0.1), params, seed=0)
     assert log["total"].iloc[-1] < log["total"].iloc[0] - 0.3
     unseen = synthetic_video(99, 120, ((40, 0), (85, 1)))
@@ -54,9 +54,9 @@ def test_the_same_seed_gives_the_same_weights_at_one_and_two_threads():
 def test_the_log_names_every_term_theta_and_the_learning_rate():
     rows = []
     params = replace(
-        QUICK, epochs=3, decay_every=2, gim=GimParameters(hard_epochs=1, gaussian_epochs=0, theta_epochs=3)
+        QUICK, epochs=3, decay_every=2, sections=(GimParameters(hard_epochs=1, gaussian_epochs=0, theta_epochs=3),)
     )
-    _, log, _ = train([synthetic_video(0)], MODEL, params, 0, rows.append)
+    _, log, _ = train([synthetic_video(0)], MODEL, params, 0, lambda row, _: rows.append(row))
     terms = ["macro", "micro", "neutral", "reward", "apex", "smooth", "norm", "contrast"]
     assert list(log.columns) == ["epoch", *terms, "total", "theta", "learning_rate", "seconds", "memory_mb"]
     assert log["total"].to_numpy() == pytest.approx(log[terms].sum(axis=1).to_numpy(), abs=1e-5)

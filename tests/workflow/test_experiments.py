@@ -27,16 +27,16 @@ CONFERENCE_SPOT = {
     **{f"spot.{name}.{key}": value for name in ("macro", "micro") for key, value in NO_LIMIT.items()},
 }  # fmt: skip
 SUPERVISED = {
-    "training.system": "supervised", "training.epochs": 100, "training.learning_rate": 2e-4,
+    "training.method": "supervised", "training.epochs": 100, "training.learning_rate": 2e-4,
     "training.weight_decay": 0.1, "training.decay_every": 1, "training.decay": 0.96,
 }  # fmt: skip
-JOURNAL = {"training.system": "journal"}
+JOURNAL = {"training.method": "journal"}
 # experiment -> every key that it sets, itself or by its base
 CHANGES = {
     "journal": JOURNAL,
-    "conference": {"training.system": "conference", "training.loss.contrast": 1.4e-4, **CONFERENCE_SPOT},
-    "conference_samm_lv": {"training.system": "conference", "training.loss.contrast": 2e-5, **CONFERENCE_SPOT},
-    "as_released": {"training.system": "as_released", **RELEASE_SPOT},
+    "conference": {"training.method": "conference", "training.loss.contrast": 1.4e-4, **CONFERENCE_SPOT},
+    "conference_samm_lv": {"training.method": "conference", "training.loss.contrast": 2e-5, **CONFERENCE_SPOT},
+    "as_released": {"training.method": "as_released", **RELEASE_SPOT},
     "supervised": SUPERVISED,
     "supervised_demo": {**SUPERVISED, "training.learning_rate": 4e-3, "training.weight_decay": 0.0},
     "loss_bce": {**JOURNAL, "training.loss.intensity": "bce"},

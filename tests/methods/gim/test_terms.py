@@ -5,10 +5,13 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from pfes.base.errors import InputError
+from pfes.methods.base import Batch
 from pfes.methods.gim.losses import conference_loss, journal_loss, release_loss
 from pfes.methods.gim.parameters import GimParameters, LossParameters
 from pfes.methods.gim.pseudo_labels import pseudo_labels
-from pfes.methods.gim.terms import FORMS, gim_terms, threshold
+from pfes.methods.gim.terms import FORMS, gim_terms
+from pfes.methods.parameters import TrainingParameters
+from pfes.methods.registry import learned
 from pfes.network.heads import PfesHead
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
@@ -17,11 +20,17 @@ GIM = GimParameters(overlap="later")
 LOSSES = {"conference": conference_loss, "journal": journal_loss}
 
 
-def step(form, epoch=9, gim=GIM, seed=0, head=None, **options):
+def batch(points=POINTS, classes=CLASSES, valid=None):
+    """A video of 70 frames; the losses get its features beside."""
+    valid = torch.ones(70, dtype=torch.bool) if valid is None else valid
+    return Batch("a", torch.empty(0), valid, points, classes)
+
+
+def step(form, epoch=9, gim=GIM, seed=0, head=None, valid=None):
     torch.manual_seed(seed)
     features = torch.randn(70, 16)
     head = PfesHead(16, 0.7).train() if head is None else head
-    return gim_terms(form, epoch, features, head, POINTS, CLASSES, gim, LossParameters(), **options), features, head
+    return gim_terms(form, epoch, features, head, batch(valid=valid), gim, LossParameters()), features, head
 
 
 def noisy_pass(features, head, released):
@@ -64,7 +73,7 @@ def test_as_released_reads_norm_and_contrast_of_the_parameters_and_nothing_else(
     features, head = torch.randn(70, 16), PfesHead(16, 0.0)
     gim = GimParameters(strategy="hard", k_c=(8, 4), theta_end=0.9, hard_epochs=50, label_pass="clean")
     loss = LossParameters(norm=0.3, contrast=2e-6, smooth=9.0, reward=(9.0, 9.0), temperature=9.0, intensity="bce")
-    terms, _ = gim_terms("as_released", 9, features, head, POINTS, CLASSES, gim, loss)
+    terms, _ = gim_terms("as_released", 9, features, head, batch(), gim, loss)
     expected = release_loss(9, features, *head(features), POINTS, CLASSES, "samm_lv")
     for name in expected:
         torch.testing.assert_close(terms[name], expected[name])
@@ -74,7 +83,7 @@ def test_as_released_reads_norm_and_contrast_of_the_parameters_and_nothing_else(
 def test_gradients_reach_the_features_and_every_weight(form):
     head = PfesHead(16, 0.2).train()
     features = torch.randn(70, 16, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    terms, labels = gim_terms(form, 9, features, head, POINTS, CLASSES, GIM, LossParameters())
+    terms, labels = gim_terms(form, 9, features, head, batch(), GIM, LossParameters())
     terms["total"].backward()
     assert features.grad.abs().sum() > 0
     assert all(p.grad.abs().sum() > 0 for p in head.parameters())
@@ -96,7 +105,7 @@ def test_nothing_in_a_step_reads_a_value_back_from_the_device(form, gim):
             features, head = torch.randn(70, 16, requires_grad=True), PfesHead(16)
             points, classes = torch.tensor([20, 26, 50]), torch.tensor([0, 1, 0])
             valid = torch.ones(70, dtype=torch.bool)
-            terms, _ = gim_terms(form, epoch, features, head, points, classes, gim, LossParameters(), valid=valid)
+            terms, _ = gim_terms(form, epoch, features, head, batch(points, classes, valid), gim, LossParameters())
             terms["total"].backward()
             with pytest.raises(DataDependentOutputException):
                 terms["total"].item()
@@ -108,7 +117,7 @@ def test_losses_are_in_single_precision_inside_an_autocast_block(form):
         torch.manual_seed(0)
         features, head = torch.randn(70, 16).bfloat16(), PfesHead(16)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            return gim_terms(form, 9, features, head, POINTS, CLASSES, GIM, LossParameters())[0]["total"]
+            return gim_terms(form, 9, features, head, batch(), GIM, LossParameters())[0]["total"]
 
     assert total(True).dtype == torch.float32
     assert total(True).item() == total(False).item()
@@ -117,7 +126,9 @@ def test_losses_are_in_single_precision_inside_an_autocast_block(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_video_without_points_trains_too(form):
     head, none = PfesHead(16), torch.zeros(0, dtype=torch.long)
-    terms, labels = gim_terms(form, 9, torch.randn(30, 16), head, none, none, GIM, LossParameters())
+    terms, labels = gim_terms(
+        form, 9, torch.randn(30, 16), head, batch(none, none, torch.ones(30, dtype=torch.bool)), GIM, LossParameters()
+    )
     assert torch.isfinite(terms["total"])
     assert terms["contrast"] == 0
     assert labels.neutral.sum() == (1 if form == "as_released" else 30)
@@ -139,7 +150,7 @@ def test_the_random_rule_draws_from_the_generator():
         torch.manual_seed(0)
         features, head = torch.randn(70, 16), PfesHead(16)
         return gim_terms(
-            "journal", 3, features, head, points, classes, GimParameters(), LossParameters(), generator=generator
+            "journal", 3, features, head, batch(points, classes), GimParameters(), LossParameters(), generator=generator
         )[1].soft  # fmt: skip
 
     assert torch.equal(soft(1), soft(1))
@@ -147,9 +158,9 @@ def test_the_random_rule_draws_from_the_generator():
 
 
 def test_the_threshold_of_the_log_is_that_of_the_form():
-    gim = GimParameters(theta_epochs=10)
-    assert threshold("journal", 9, gim) == 0.5
-    assert threshold("as_released", 9, gim) == pytest.approx(0.75)
+    params = TrainingParameters(sections=(GimParameters(theta_epochs=10),))
+    assert learned("journal").threshold(9, params) == 0.5
+    assert learned("as_released").threshold(9, params) == pytest.approx(0.75)
 
 
 def test_an_unknown_form_is_named():
