@@ -1,3 +1,3 @@
 """Point-supervised facial expression spotting."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

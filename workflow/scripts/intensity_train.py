@@ -11,6 +11,5 @@ with stage(snakemake.log[0]):
     clips = {Path(path).stem: path for path in i.clips}
     device = snakemake.config["intensity"]["training"]["device"]
     settings = merged(p.settings, {"training": {"device": device}})
-    train_intensity_fold(
-        clips, i.videos, i.expressions, p.held_out, o.model, o.log, settings, seed=int(w.seed), system=w.system
-    )
+    folder = Path(o.model).parent
+    train_intensity_fold(clips, i.videos, i.expressions, p.held_out, folder, settings, int(w.seed), w.system)

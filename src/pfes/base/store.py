@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -74,12 +74,33 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "intensity/{video}": (("frame",), "1"),
         "class_scores/{video}": (("frame", "class"), "1"),
         "valid/{video}": (("frame",), "1"),
-        "outputs/{video}": (
-            ("frame", "output"),
-            "1",
-        ),  # of the fully supervised system only: see pfes.methods.supervised.losses
+        "outputs/{video}": (("frame", "output"), "1"),  # where the method has some
     },
 }
+
+# The rule that writes a kind, where it has another name.
+RULES = {
+    "truth": "demo_video",
+    **dict.fromkeys(("videos", "expressions", "repairs", "refusals", "blinks"), "dataset"),
+    **dict.fromkeys(("log", "apexes"), "train"),
+    "proposals": "spot",
+    **dict.fromkeys(("metrics", "counts", "matches", "intervals", "differences", "protocol_table"), "evaluate"),
+    **dict.fromkeys(("by_iou", "recall_by", "precision_recall", "apex_errors", "errors"), "evaluate"),
+    "comparison": "compare",
+    "stream": "intensity_stream",
+    "intensity_curves": "intensity_predict",
+    **dict.fromkeys(("intensity_clips", "intensity_metrics"), "intensity_compare"),
+    "intensity_recording_metrics": "intensity_recordings",
+}
+
+
+def rerun(kind: str) -> str:
+    """Return the advice to make a file of ``kind`` anew.
+
+    >>> rerun("counts")
+    'rerun rule evaluate'
+    """
+    return f"rerun rule {RULES.get(kind, kind)}"
 
 
 @contextmanager
@@ -158,14 +179,22 @@ def read(path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
         The file is missing, of another kind or version, damaged, or a refusal (with the reason of the refusal).
     """
     with _open(path, kind) as file:
-        arrays: dict[str, NDArray[Any]] = {}
-        for name, dataset in _datasets(file):
-            arrays[name] = dataset[()]
-            if zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes()) != dataset.attrs["crc32"]:
-                raise InputError(
-                    f"{path}: checksum of {name} does not match, the file is damaged; delete it and rerun rule {kind}"
-                )
-        return arrays
+        return _verified(file, path, kind)
+
+
+class Whole(NamedTuple):
+    """All of a file, read at once: its arrays and attributes; ``refused`` is why it has none, or None."""
+
+    arrays: dict[str, NDArray[Any]]
+    attributes: dict[str, Any]
+    refused: str | None
+
+
+def read_whole(path: Path | str, kind: str) -> Whole:
+    """Read and verify an HDF5 file of ``kind`` with its attributes; a refusal is read too. Raises InputError as ``read``."""
+    with _open(path, kind, refusals=True) as file:
+        held = {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
+        return Whole(_verified(file, path, kind), held, held.get("refused"))
 
 
 def read_videos(paths: Iterable[Path | str], kind: str, group: str) -> dict[str, NDArray[Any]]:
@@ -244,7 +273,7 @@ def read_table(path: Path | str, kind: str) -> pd.DataFrame:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read as Parquet ({error}); delete it and rerun rule {kind}") from error
+        raise InputError(f"{path}: cannot be read as Parquet ({error}); delete it and {rerun(kind)}") from error
     found = (table.schema.metadata or {}).get(b"pfes_kind", b"nothing known").decode()
     if found != kind:
         raise InputError(f"{path}: holds {found}, expected {kind}")
@@ -252,11 +281,11 @@ def read_table(path: Path | str, kind: str) -> pd.DataFrame:
 
 
 @contextmanager
-def _open(path: Path | str, kind: str | None = None) -> Iterator[h5py.File]:
+def _open(path: Path | str, kind: str | None = None, *, refusals: bool = False) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        advice = f"; delete it and rerun rule {kind}" if kind else "; expected a file that pfes wrote"
+        advice = f"; delete it and {rerun(kind)}" if kind else "; expected a file that pfes wrote"
         raise InputError(f"{path}: cannot be read as HDF5 ({error}){advice}") from error
     with file:
         found, version = file.attrs.get("pfes_kind"), file.attrs.get("pfes_format")
@@ -264,11 +293,22 @@ def _open(path: Path | str, kind: str | None = None) -> Iterator[h5py.File]:
             raise InputError(f"{path}: an HDF5 file that pfes did not write")
         if kind is not None and (found != kind or version != VERSION):
             raise InputError(
-                f"{path}: {found!r} of format {version}, expected {kind!r} of format {VERSION}; rerun rule {kind}"
+                f"{path}: {found!r} of format {version}, expected {kind!r} of format {VERSION}; {rerun(kind)}"
             )
-        if kind is not None and "refused" in file.attrs:
+        if kind is not None and "refused" in file.attrs and not refusals:
             raise InputError(str(file.attrs["refused"]))
         yield file
+
+
+def _verified(file: h5py.File, path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, dataset in _datasets(file):
+        arrays[name] = dataset[()]
+        if zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes()) != dataset.attrs["crc32"]:
+            raise InputError(
+                f"{path}: checksum of {name} does not match, the file is damaged; delete it and {rerun(kind)}"
+            )
+    return arrays
 
 
 def _datasets(file: h5py.File) -> list[tuple[str, h5py.Dataset]]:

@@ -223,6 +223,25 @@ def check(
 
 
 @app.command()
+def config(
+    write: Annotated[bool, typer.Option("--write", help="Write schema, config.yaml and docs/settings.md.")] = False,
+) -> None:
+    """Print every setting with its default and what it is; in a checkout, write the files made from them."""
+    from pfes.base import store
+    from pfes.workflow.settings import config_yaml, written
+
+    if not write:
+        print(config_yaml(), end="")
+        return
+    for path, text in written().items():
+        if not path.parent.is_dir():
+            raise InputError(f"{path.parent}: no such folder; run pfes config --write at the root of a checkout")
+        with store.atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
     dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")],

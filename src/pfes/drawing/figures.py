@@ -44,7 +44,6 @@ def timeline(
     true_intensity: NDArray[np.floating] | None = None,
     *,
     missed: Mapping[str, pd.DataFrame] | None = None,
-    legend: bool = True,
 ) -> Figure:
     """Draw the intensity curves of one video above lanes of its true and proposed intervals.
 
@@ -75,8 +74,7 @@ def timeline(
         _proposal_bars(bars, proposals.get(name), lane, fps)
         _crosses(bars, (missed or {}).get(name), lane, fps)
     bars.set_xlabel("time (s)", color=INK)
-    if legend:
-        figure.legend(handles=_handles(intensity, experiments, true_intensity is not None), **LEGEND)
+    figure.legend(handles=_handles(intensity, experiments, true_intensity is not None), **LEGEND)
     return figure
 
 

@@ -4,14 +4,13 @@ They show people. The report asks for them only where its configuration says so,
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.faces import align
 from pfes.media import decode
@@ -22,7 +21,7 @@ QUALITY = 72  # of JPEG, 0 to 100
 def thumbnails(
     wanted: Mapping[str, Sequence[Mapping[str, Any]]],
     recordings: Mapping[str, Path],
-    faces: Mapping[str, Path],
+    faces: Callable[[str], Mapping[str, Any]],
     *,
     limit: int,
     size: int,
@@ -33,7 +32,8 @@ def thumbnails(
     ----------
     wanted : video_id -> pictures to make, each with its sampled ``frame`` and whatever else is to be kept with it;
         videos first in the order are served first
-    recordings, faces : video_id -> recording (video file or folder of frames), file of kind ``faces``
+    recordings : video_id -> recording (video file or folder of frames)
+    faces : gives the arrays of a video's file of kind ``faces``
     limit : greatest number of pictures in all; a video gets all of its pictures or those up to the limit
     size : side of a picture, px
 
@@ -48,7 +48,7 @@ def thumbnails(
         chosen = sorted(pictures, key=lambda picture: picture["frame"])[: max(0, limit)]
         limit -= len(chosen)
         if chosen and video_id in recordings and Path(recordings[video_id]).exists():
-            made[video_id] = _of_video(chosen, recordings[video_id], store.read(faces[video_id], "faces"), size)
+            made[video_id] = _of_video(chosen, recordings[video_id], faces(video_id), size)
     return made
 
 

@@ -240,13 +240,12 @@ def train_intensity_fold(
     videos_path: Path | str,
     expressions_path: Path | str,
     held_out: Subjects,
-    out_model: Path | str,
-    out_log: Path | str,
+    folder: Path,
     settings: Mapping[str, Any],
     seed: int,
     system: str,
 ) -> None:
-    """Train the model of one fold from the clips of the other subjects and write it with its log.
+    """Train the model of one fold from the clips of the other subjects; model.pt and log.parquet go to ``folder``.
 
     ``settings``: sections clips, model, training and loss of one system, plain types.
     """
@@ -262,8 +261,8 @@ def train_intensity_fold(
     used = sorted({clip.subject for clip in clips})
     meta = {**settings, "seed": seed, "system": system, "held_out": held, "train_subjects": used}
     made = provenance.record("intensity", meta, [videos_path, expressions_path, *paths.values()])
-    save_intensity_model(out_model, model, {**meta, "provenance": made})
-    store.write_table(out_log, "log", log, made)
+    save_intensity_model(folder / "model.pt", model, {**meta, "provenance": made})
+    store.write_table(folder / "log.parquet", "log", log, made)
 
 
 def save_intensity_model(path: Path | str, model: IntensityModel, meta: Mapping[str, Any]) -> None:

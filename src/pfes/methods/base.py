@@ -97,8 +97,8 @@ class Method(ABC):
 
     name: ClassVar[str]
     labels: ClassVar[Labels]
-    training_sections: ClassVar[tuple[type, ...]] = ()
-    spot_sections: ClassVar[tuple[type, ...]] = ()
+    training_sections: ClassVar[tuple[Any, ...]] = ()
+    spot_sections: ClassVar[tuple[Any, ...]] = ()
     reads_spot: ClassVar[bool] = True
 
     @abstractmethod

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pfes.base import store
 
 Key = tuple[str, int]  # experiment, seed
+KEPT = 256  # files of faces in memory, at most: a megabyte each for a video of two minutes
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,25 @@ class RunFiles:
         keys = [(name, min(seed for other, seed in self.proposals if other == name)) for name in names]
         return sorted(keys, key=lambda key: key not in self.scores)
 
+    def face(self, video_id: str) -> store.Whole:
+        """Return the file of kind ``faces`` of a video, read once."""
+        return _read_faces(self.faces[video_id])
+
     def why_refused(self, video_id: str, stated: object) -> str | None:
         """Return the first reason for which a video was refused: ``stated`` in the table, of its faces or its snippets."""
         if isinstance(stated, str) and stated:
             return stated
-        for kind, paths in (("faces", self.faces), ("snippets", self.snippets)):
-            reason = store.refusal(paths[video_id], kind) if video_id in paths else None
-            if reason is not None:
-                return reason
+        reason = self.face(video_id).refused if video_id in self.faces else None
+        if reason is None and video_id in self.snippets:
+            reason = store.refusal(self.snippets[video_id], "snippets")
+        if reason is not None:
+            return reason
         return None if video_id in self.faces else "no file of faces for this video; rerun rule faces"
+
+
+@lru_cache(maxsize=KEPT)
+def _read_faces(path: Path | str) -> store.Whole:
+    return store.read_whole(path, "faces")
 
 
 def run_files(paths: Mapping[str, Any], benchmarks: Path | str, stages: Sequence[str]) -> RunFiles:

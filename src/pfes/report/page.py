@@ -98,12 +98,12 @@ def timelines(files: RunFiles, *, limit: int | None = None) -> Iterator[tuple[st
     chosen = sections.worst_first([row["video_id"] for row in usable], outcome_counts(matches, keys), keys)[:limit]
     for video in (row for row in usable if row["video_id"] in set(chosen)):
         video_id = video["video_id"]
-        faces = store.read(files.faces[video_id], "faces")
+        faces, facts, _ = files.face(video_id)
         truth = truths.get(video_id, expressions.iloc[:0])
         split = {key[0]: split_outcomes(judged[key].get(video_id), proposals[key].get(video_id), truth) for key in keys}
         figure = figures.timeline(
             f"{video['subject']} / {video['video']}",
-            float(store.attributes(files.faces[video_id], "faces")["fps"]),
+            float(facts["fps"]),
             {name: curve[video_id] for name, curve in curves.items() if video_id in curve},
             truth,
             {name: found for name, (found, _) in split.items()},
@@ -209,7 +209,13 @@ def _pictures(
         note = row["kind"] + (f": {row['cause']}" if row["cause"] else "")
         if row["video_id"] in wanted:
             wanted[row["video_id"]].append({"frame": int(row["apex"]), "kind": row["class"], "note": note})
-    return thumbnails(wanted, files.recordings, files.faces, limit=params.max_thumbnails, size=params.thumbnail_px)
+    return thumbnails(
+        wanted,
+        files.recordings,
+        lambda video_id: files.face(video_id).arrays,
+        limit=params.max_thumbnails,
+        size=params.thumbnail_px,
+    )
 
 
 def _packed(

@@ -99,10 +99,9 @@ def video_quality(video: Mapping[str, Any], files: RunFiles) -> dict[str, Any]:
     """Return the quality row of one video: frames, share with a face, longest gap (frames), inter-ocular px, cuts, unusable."""
     row = {"subject": video["subject"], "video": video["video"], "video_id": video["video_id"]}
     row["refused"] = files.why_refused(video["video_id"], video["refused"])
-    path = files.faces.get(video["video_id"])
-    if path is None or store.refusal(path, "faces") is not None:
+    if video["video_id"] not in files.faces or files.face(video["video_id"]).refused is not None:
         return row
-    faces, facts = store.read(path, "faces"), store.attributes(path, "faces")
+    faces, facts, _ = files.face(video["video_id"])
     found = faces["found"] > 0
     return {
         **row,

@@ -62,7 +62,7 @@ def views(
         video_id = video["video_id"]
         if video["refused"] is not None:
             continue
-        faces = store.read(files.faces[video_id], "faces")
+        faces = files.face(video_id).arrays
         valid = faces["found"] > 0
         truth = expressions.get(video_id)
         view: dict[str, Any] = {

@@ -88,23 +88,21 @@ def train(
     model_params: ModelParameters,
     params: TrainingParameters,
     seed: int,
-    progress: Callable[[Row], None] | None = None,
+    progress: Callable[[Row, SpottingModel], None] | None = None,
     *,
     validation: Sequence[TrainingVideo] = (),
     spotformer: Mapping[str, Tensor] | None = None,
     state_path: Path | None = None,
-    keep: Callable[[int, SpottingModel], None] | None = None,
 ) -> Trained:
     """Train one model.
 
     Parameters
     ----------
     seed : of the weights, the order of videos, dropout and the overlap rule.
-    progress : called with the log's row after each epoch.
+    progress : called with the log's row and the model after each epoch.
     validation : videos of subjects that are neither trained on nor tested, for ``epoch_choice`` and ``early_stop``.
     spotformer : weights of the frozen SpotFormer that the features of a cached training come from.
     state_path : where the state is written after each epoch, and from where an interrupted training goes on.
-    keep : called with every ``keep_every``-th epoch and its model in eval mode.
 
     Raises
     ------
@@ -132,10 +130,8 @@ def train(
             write(row)
             if state_path is not None:
                 checkpoint.save_checkpoint(state_path, mark, state.saved())
-            if keep is not None and params.keep_every and state.epoch % params.keep_every == 0:
-                keep(state.epoch - 1, model.eval())
             if progress is not None:
-                progress(row)
+                progress(row, model)
     if params.epoch_choice == "validation":
         assert state.best is not None
         model.load_state_dict(state.best)

@@ -140,14 +140,18 @@ def train_fold(
     fold = {**inputs.left_out, "train_subjects": sorted(seen), "train_videos": list(opened)}
     meta = {**settings, **fold, "spotting": dict(spotting), "provenance": made}
 
-    def keep(epoch: int, model: SpottingModel) -> None:
-        save_model(folder / "epochs" / f"{epoch:04d}.pt", model, {**meta, "epoch": epoch})
-
     state_path = folder / "checkpoint.pt"
     with progress_bar(params.epochs) as bar:
+
+        def after(row: Row, model: SpottingModel) -> None:
+            (progress or bar)(row)
+            epoch = int(row["epoch"])
+            if params.keep_every and (epoch + 1) % params.keep_every == 0:
+                save_model(folder / "epochs" / f"{epoch:04d}.pt", model.eval(), {**meta, "epoch": epoch})
+
         trained = train(
-            videos, model_params, params, seed, progress or bar,
-            validation=validating, spotformer=frozen, state_path=state_path, keep=keep,
+            videos, model_params, params, seed, after,
+            validation=validating, spotformer=frozen, state_path=state_path,
         )  # fmt: skip
     save_model(folder / "model.pt", trained.model, meta)
     store.write_table(folder / "log.parquet", "log", trained.log, made)

@@ -199,7 +199,7 @@ def _train_seconds(config: Mapping[str, Any]) -> float:
     )  # fmt: skip
     clock = time.perf_counter if _on_gpu(config) else time.process_time
     marks: list[float] = []
-    train([video], model, params, 0, lambda _: marks.append(clock()), spotformer=frozen)
+    train([video], model, params, 0, lambda *_: marks.append(clock()), spotformer=frozen)
     return (marks[1] - marks[0]) / count
 
 

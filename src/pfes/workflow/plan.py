@@ -5,8 +5,9 @@ Whatever can be refused by settings and labels alone is refused here, before any
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,17 +148,18 @@ def _without(section: Mapping[str, Any], place: str, method: Method | None) -> d
     return kept
 
 
-def _unread(method: Method) -> Iterator[str]:
-    """Yield the settings of ``training`` and ``spot`` that a method does not read."""
-    for place, kinds, own in (
-        ("training", TRAINING_SECTIONS, method.training_sections),
-        ("spot", SPOT_SECTIONS, method.spot_sections),
-    ):
-        yield from (f"{place}.{kind.section}" for kind in kinds if kind not in own)
-    if not method.reads_spot:
-        sections = {kind.section for kind in SPOT_SECTIONS}
-        shared = {item.path.split(".")[1] for item in settings_of(Settings()) if item.path.startswith("spot.")}
-        yield from (f"spot.{name}" for name in shared - sections)
+@cache
+def _unread(method: Method) -> frozenset[str]:
+    """Return the settings of ``training`` and ``spot`` that a method does not read."""
+    sections = {
+        *(f"training.{kind.section}" for kind in TRAINING_SECTIONS if kind not in method.training_sections),
+        *(f"spot.{kind.section}" for kind in SPOT_SECTIONS if kind not in method.spot_sections),
+    }
+    if method.reads_spot:
+        return frozenset(sections)
+    own = {kind.section for kind in method.spot_sections}
+    shared = {item.path.split(".")[1] for item in settings_of(Settings()) if item.path.startswith("spot.")}
+    return frozenset(sections | {f"spot.{name}" for name in shared - own})
 
 
 def plan_run(config: Mapping[str, Any], folder: Path = EXPERIMENTS, schemas: Path = ROOT / "workflow/schemas") -> Plan:
