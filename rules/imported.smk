@@ -12,5 +12,7 @@ rule imported:  # imported features instead of faces, flow and snippets: they ar
         "../envs/pfes.yaml"
     resources:
         mem_mb=500,
+    params:
+        code=code("imported"),
     script:
         "../workflow/scripts/imported.py"

@@ -167,7 +167,7 @@ def compare(
     store.write_table(out_clips, "intensity_clips", clips, made)
     summary = summary_table(clips)
     if dataset is not None:
-        summary = pd.concat([summary, published_row(dataset, summary.columns)], ignore_index=True)
+        summary = pd.concat([summary, published_row(dataset, list(summary))], ignore_index=True)
     store.write_table(out_summary, "intensity_metrics", summary, made)
 
 

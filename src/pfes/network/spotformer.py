@@ -199,10 +199,10 @@ def attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
         q, k, v = qkv.unflatten(-1, (3, heads, size)).permute(2, 0, 3, 1, 4)  # each [B, heads, L, d]
         return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(-2)
     parts = qkv.split(size, -1)  # 3 heads views [B, L, d]: no copy
-    return torch.cat([_head(*parts[head::heads], dropout) for head in range(heads)], -1)
+    return torch.cat([_head(*parts[head::heads], dropout=dropout) for head in range(heads)], -1)
 
 
-def _head(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+def _head(q: Tensor, k: Tensor, v: Tensor, *, dropout: float) -> Tensor:
     # keys by queries, so that the softmax is not over the last dimension: four times faster for tiny L
     weights = torch.bmm(k, (q * q.shape[-1] ** -0.5).transpose(1, 2)).softmax(1)  # [B, L keys, L queries]
     if dropout:

@@ -25,7 +25,7 @@ class Gim(LearnedMethod):
     """Intensity and classes from points: a soft label around each, as wide as the intensity says."""
 
     labels = "points"
-    training_sections = (GimParameters, LossParameters)
+    training_sections: ClassVar[tuple[type, ...]] = (GimParameters, LossParameters)
     pseudo_labels = True
     form: ClassVar[Form]
 
