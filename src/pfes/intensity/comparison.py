@@ -166,9 +166,9 @@ def compare(
     made = provenance.record("intensity_compare", {}, inputs)
     store.write_table(out_clips, "intensity_clips", clips, made)
     summary = summary_table(clips)
-    if dataset is not None:
-        summary = pd.concat([summary, published_row(dataset, list(summary))], ignore_index=True)
-    store.write_table(out_summary, "intensity_metrics", summary, made)
+    theirs = [] if dataset is None else [published_row(dataset, [str(name) for name in summary.columns])]
+    rows = pd.concat([summary, *theirs], ignore_index=True)
+    store.write_table(out_summary, "intensity_metrics", rows, made)
 
 
 def read_others(
