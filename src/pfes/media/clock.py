@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pfes.errors import InputError
+from pfes.base.errors import InputError
 
 UNEVEN = 0.5  # frame intervals
 RATE_TOLERANCE = 0.01

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pfes.errors import InputError
+from pfes.base.errors import InputError
 from pfes.media.video import Frame, to_8_bits, used_bits
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}

@@ -28,7 +28,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from pfes.errors import InputError
+from pfes.base.errors import InputError
 
 Frame = NDArray[np.uint8]
 
