@@ -15,6 +15,7 @@ rule faces:
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         fps=lambda wildcards: VIDEOS[wildcards.video].fps,
+        ranked=lambda wildcards: VIDEOS[wildcards.video].ranked,
         sampling=SAMPLING,
         faces=FACES,
     script:

@@ -81,9 +81,12 @@ def add(found: Recordings, key: tuple[str, str], path: Path) -> None:
 
 
 def videos_of(dataset: str, found: Recordings, fps: float) -> tuple[Video, ...]:
-    """Return the records of recordings in the order of their names; one without a path was not looked for."""
+    """Return the records of recordings in the order of their names; one without a path was not looked for.
+
+    The images of a release follow each other: its labels count them, or are ranked among them.
+    """
     return tuple(
-        Video(dataset, subject, video, "" if path is None else str(path), fps)
+        Video(dataset, subject, video, "" if path is None else str(path), fps, ranked=True)
         for (subject, video), path in sorted(found.items(), key=lambda item: _natural("/".join(item[0])))
     )
 

@@ -194,13 +194,18 @@ def native_to_sampled(frames: NDArray[np.int64], step: float, n_frames: int) -> 
 
 
 def _continuous(stamps: Times, may_jump: bool) -> tuple[Times, list[int]]:
-    """Return the times [N] of frames from the first, never falling, and the frames that begin a joined recording."""
+    """Return the times [N] of frames from the first, never falling, and the frames that begin a joined recording.
+
+    Stamps that fall by less are those of a container that gives none for showing (H.264 in AVI): they are put in order.
+    """
     steps = np.diff(stamps)
     joined = (steps < -BACK_S) | (steps > LEAP_S if may_jump else np.zeros(len(steps), bool))
-    if joined.any():
-        steps[joined] = np.median(steps[~joined]) if (~joined).any() else 0.0
-        stamps = np.concatenate([[0.0], np.cumsum(steps)])
-    return np.maximum.accumulate(stamps) - stamps[0], (np.flatnonzero(joined) + 1).tolist()
+    parts = [np.sort(part) for part in np.split(stamps, np.flatnonzero(joined) + 1)]
+    usual = float(np.median(np.concatenate([np.diff(part) for part in parts])))
+    times = [parts[0] - parts[0][0]]
+    for part in parts[1:]:
+        times.append(times[-1][-1] + usual + part - part[0])
+    return np.concatenate(times), (np.flatnonzero(joined) + 1).tolist()
 
 
 def _even(times: Times) -> bool:
