@@ -37,7 +37,7 @@ def write(path, times, *, codec="libx264", pix_fmt="yuv420p", first=0, turn=None
     ticks = Fraction(1, 90_000)
     with av.open(str(path), "w", format=format, options=options or {}) as file:
         rate = stream_options.pop("rate", 30)
-        aspect, flags = stream_options.pop("aspect", None), stream_options.pop("interlaced", False)
+        aspect = stream_options.pop("aspect", None)
         stream = file.add_stream(codec, rate=rate, options=stream_options)
         shown = [picture(first + i) if turn is None else turn(picture(first + i)) for i in range(len(times))]
         stream.height, stream.width = shown[0].shape[:2]

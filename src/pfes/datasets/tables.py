@@ -6,9 +6,12 @@ Where labels count in the numbers of images (``Release.by_file_number``) the nat
 number among the files present. A number without a file takes the next present one, an offset beyond the last frame the
 last one, and an apex that then lies outside the midpoint; each is a repair. An onset beyond the last frame is refused, and
 so is any label beyond it in other datasets.
+
+Labels that count frames count those that are there. Where time is missing before a label (images that are not there, a
+gap, places of a video that hold no frame), a note says how many frame times: they may have been counted otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.records import EXPRESSION_COLUMNS, VIDEO_COLUMNS, Video
+from pfes.datasets.labels import ONE_FRAME, odd_lengths
 from pfes.datasets.release import (
     BAD_BLINK,
     BLINK_COLUMNS,
@@ -50,6 +54,8 @@ def write_dataset(
     repairs: Rows = []
     refusals: Rows = []
     located = _located(release, release.expressions, videos, repairs, refusals)
+    if not any(video.ranked for video in release.videos):  # a release has fixed rules for both
+        repairs += [*_lengths(located, clocks), *_lost_before(located, clocks, named=release.by_file_number)]
     expressions = _sampled(located, videos, clocks, sampling)
     clicks = [name for name in ("point",) if name in expressions]
     tables = {"videos": videos, "expressions": expressions[[*EXPRESSION_COLUMNS, *clicks]]}
@@ -70,7 +76,8 @@ def _video_row(video: Video, sampling: decode.SamplingParameters) -> tuple[dict[
     clock, n_native, reason = decode.Clock(video.fps or sampling.fps), 0, None
     if video.path:
         try:
-            clock, n_native = decode.recording_clock(video.path, video.fps), decode.count_frames(video.path)
+            clock = decode.recording_clock(video.path, video.fps, ranked=video.ranked)
+            n_native = decode.count_frames(video.path)
         except InputError as error:
             reason = str(error)
     n_frames = len(decode.sampling_map(clock, n_native, sampling)) if n_native else 0
@@ -108,6 +115,21 @@ def _located(
     if "native_point" in labels:
         labels["native_point"] = _clicks(labels, numbers, release.first_frame)
     return labels[np.asarray(keep, bool)]
+
+
+def _lengths(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock]) -> Iterator[tuple[Any, ...]]:
+    """Yield a note on every label of more than one frame whose length its class does not have."""
+    for video_id, own in labels.groupby("video_id", sort=False):
+        yield from (note for note in odd_lengths(own, clocks[str(video_id)].fps) if note[-1] != ONE_FRAME)
+
+
+def _lost_before(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock], *, named: bool) -> Iterator[tuple[Any, ...]]:
+    """Yield a note on every label that counts frames and has time without frames before it."""
+    for label in records(labels):
+        clock, onset = clocks[label["video_id"]], int(label["native_onset"])
+        if lost := 0 if named else clock.lost_before(onset):
+            found = f"{lost} frame times without a frame before it"
+            yield label["row"], label["video_id"], "row", found, "kept", "counted as frames that are there, not as time"
 
 
 def _clicks(labels: pd.DataFrame, numbers: Mapping[str, NDArray[np.int64]], first: int) -> pd.Series:

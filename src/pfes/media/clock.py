@@ -116,6 +116,12 @@ class Clock:
         steps = np.diff(self.times)
         return [(int(i) + 1, float(steps[i])) for i in np.flatnonzero(steps > _gap_limit(steps))]
 
+    def lost_before(self, frame: int) -> int:
+        """Return how many frame times without a frame lie before native ``frame``: 0 where nothing is missing."""
+        if self.times is None or (self.source != "sheet" and not self.starts):
+            return 0
+        return max(0, round(float(self.times[min(frame, len(self.times) - 1)]) * self.fps) - frame)
+
     def _ends(self) -> Times:
         assert self.times is not None
         return np.append(self.times, self.times[-1] + 1 / self.fps)

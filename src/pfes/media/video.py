@@ -32,11 +32,9 @@ from pfes.base.errors import InputError
 
 Frame = NDArray[np.uint8]
 
-CONTAINERS = (
-    "mov,matroska,avi,asf,flv,ogg,mpegts,mpeg,mxf,nut,ivf,gif,wtv,rm,dv,yuv4mpegpipe,"
-    "mpegvideo,m4v,h264,hevc,av1,obu,vc1,mjpeg"
-)  # FFmpeg's names; the last line are raw streams, which carry no times
-RAW = set("mpegvideo m4v h264 hevc av1 obu vc1 mjpeg".split())
+# FFmpeg's names of the formats that are opened; raw streams carry no times
+CONTAINERS = "mov,matroska,avi,asf,flv,ogg,mpegts,mpeg,mxf,nut,ivf,gif,wtv,rm,dv,yuv4mpegpipe"
+RAW = "mpegvideo,m4v,h264,hevc,av1,obu,vc1,mjpeg"
 MOST_STRETCH = 4.0  # a pixel this many times wider than high, or more, is a damaged header
 
 
@@ -126,7 +124,7 @@ def _scan(path: Path, modified: int, size: int) -> Scan:
                 f"{path}: no frame could be decoded; expected a video that FFmpeg reads; convert it to H.264"
             )
         name = set(container.format.name.split(","))
-        known = None not in stamps and not name & RAW
+        raw = bool(name & set(RAW.split(",")))
         others = sum(1 for other in container.streams.video if other.index != stream.index and _moves(other))
         notes = [
             (interlaced, f"interlaced: {interlaced} frames hold two fields each, used as they are; moving edges are combed"),
@@ -136,8 +134,8 @@ def _scan(path: Path, modified: int, size: int) -> Scan:
         ]  # fmt: skip
         return Scan(
             n_frames=len(stamps),
-            stamps=np.asarray(stamps, np.float64) if known else None,
-            rate=0.0 if name & RAW else float(stream.guessed_rate or 0),
+            stamps=None if raw or None in stamps else np.asarray(stamps, np.float64),
+            rate=0.0 if raw else float(stream.guessed_rate or 0),
             may_jump="mpegts" in name,
             turn=_turn(first),
             aspect=float(_aspect(path, stream)),
@@ -159,7 +157,7 @@ def used_bits(highest: int) -> int:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    options = {"format_whitelist": f"{CONTAINERS},{RAW}", "protocol_whitelist": "file"}
     try:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
