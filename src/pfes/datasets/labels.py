@@ -26,7 +26,6 @@ from pfes.datasets.release import LABEL_COLUMNS, REFUSAL_COLUMNS, REPAIR_COLUMNS
 from pfes.datasets.sheets import number, text
 
 FRAMES = ("onset", "apex", "offset")
-ONE_FRAME = "instance of one frame"
 MICRO_S = 0.5  # the limit between micro- and macro-expressions, s
 
 Frames = dict[str, int]
@@ -150,7 +149,7 @@ def odd_lengths(labels: pd.DataFrame, fps: float = 0.0) -> Iterator[tuple[Any, .
         length, kind = _frames(label), label["class"]
         found = (label["row"], label["video_id"], "row", f"{length} frames", "kept")
         if length == 1:
-            yield *found, ONE_FRAME
+            yield *found, "instance of one frame"
         elif fps and kind == "macro" and length < MICRO_S * fps:
             yield *found, f"macro shorter than {MICRO_S} s"
         elif fps and kind == "micro" and length > MICRO_S * fps:

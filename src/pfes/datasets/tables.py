@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.records import EXPRESSION_COLUMNS, VIDEO_COLUMNS, Video
-from pfes.datasets.labels import ONE_FRAME, odd_lengths
 from pfes.datasets.release import (
     BAD_BLINK,
     BLINK_COLUMNS,
@@ -54,8 +53,8 @@ def write_dataset(
     repairs: Rows = []
     refusals: Rows = []
     located = _located(release, release.expressions, videos, repairs, refusals)
-    if not any(video.ranked for video in release.videos):  # a release has fixed rules for both
-        repairs += [*_lengths(located, clocks), *_lost_before(located, clocks, named=release.by_file_number)]
+    if not release.by_file_number:
+        repairs += _lost_before(located, clocks)
     expressions = _sampled(located, videos, clocks, sampling)
     clicks = [name for name in ("point",) if name in expressions]
     tables = {"videos": videos, "expressions": expressions[[*EXPRESSION_COLUMNS, *clicks]]}
@@ -117,17 +116,10 @@ def _located(
     return labels[np.asarray(keep, bool)]
 
 
-def _lengths(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock]) -> Iterator[tuple[Any, ...]]:
-    """Yield a note on every label of more than one frame whose length its class does not have."""
-    for video_id, own in labels.groupby("video_id", sort=False):
-        yield from (note for note in odd_lengths(own, clocks[str(video_id)].fps) if note[-1] != ONE_FRAME)
-
-
-def _lost_before(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock], *, named: bool) -> Iterator[tuple[Any, ...]]:
+def _lost_before(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock]) -> Iterator[tuple[Any, ...]]:
     """Yield a note on every label that counts frames and has time without frames before it."""
     for label in records(labels):
-        clock, onset = clocks[label["video_id"]], int(label["native_onset"])
-        if lost := 0 if named else clock.lost_before(onset):
+        if lost := clocks[label["video_id"]].lost_before(int(label["native_onset"])):
             found = f"{lost} frame times without a frame before it"
             yield label["row"], label["video_id"], "row", found, "kept", "counted as frames that are there, not as time"
 
