@@ -274,6 +274,7 @@ def import_command(
     out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
     labels: Annotated[str, typer.Option(help="Which tiers of ELAN files: expressions or proposals.")] = "expressions",
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
+    annotator: Annotated[str | None, typer.Option(help="Whose ELAN tiers to read, where several have labelled.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the sheet if it is there.")] = False,
 ) -> None:
     """Read labels of another tool and write them as the expressions sheet of a dataset."""
@@ -282,7 +283,7 @@ def import_command(
     if out.exists() and not overwrite:
         raise InputError(f"{out} is there already; choose another name, or replace it with --overwrite")
     table = annotations.read_videos(videos)
-    found = annotations.import_labels(files, format, table, name=labels, first_frame=first_frame)
+    found = annotations.import_labels(files, format, table, name=labels, first_frame=first_frame, annotator=annotator)
     annotations.write_sheet(found, out, first_frame=first_frame)
     console.print(f"{len(found)} labels of {found['video_id'].nunique()} videos: {out}", soft_wrap=True)
 

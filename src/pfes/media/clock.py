@@ -175,7 +175,8 @@ def constant(header: float, given: float) -> Clock:
     """Return the clock of frames without stamps; raises InputError where neither header nor sheet give a possible rate."""
     rate = given or header
     if not SLOWEST <= rate <= FASTEST:
-        raise InputError(f"the file gives a frame rate of {rate:g}; give the real one, in the column fps or with --fps")
+        source = "the sheet or --fps gives" if given else "the file gives"
+        raise InputError(f"{source} a frame rate of {rate:g}; give the real one, in the column fps or with --fps")
     return Clock(float(rate), source="sheet" if given else "header")
 
 
