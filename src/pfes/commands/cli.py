@@ -211,12 +211,15 @@ def compare(
 def check(
     config: Annotated[Path, typer.Argument(help="Your configuration file.")],
     estimate: Annotated[bool, typer.Option(help="Estimate hours and disk, which takes some seconds.")] = True,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each recording with its face box.")
+    ] = None,
 ) -> None:
     """Say what a run would find, before any work; ends with status 1 if something would be wrong."""
     from pfes.workflow import check as checks
 
     with console.status("reading labels, listing frames"):
-        findings = checks.check(config, costs=estimate)
+        findings = checks.check(config, costs=estimate, pictures=pictures)
     console.print(checks.render(findings))
     if findings.problems:
         raise typer.Exit(1)

@@ -27,6 +27,8 @@ from pfes.media.images import IMAGES as IMAGES
 from pfes.media.images import image_numbers as image_numbers
 from pfes.media.video import Frame as Frame
 
+SHORT = 600  # frames that are read one after the other to see some of them
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -133,6 +135,16 @@ def read_frames(path: Path | str) -> Iterator[Frame | None]:
     """
     path = check_recording(path)
     yield from images.frames(path) if path.is_dir() else video.frames(path)
+
+
+def glances(path: Path | str, count: int) -> Iterator[Frame]:
+    """Yield up to ``count`` frames spread over a recording; those of long video files are near the ones wanted."""
+    path, n_frames = check_recording(path), count_frames(path)
+    if path.is_dir() or n_frames <= SHORT:
+        wanted = np.unique(np.linspace(0, n_frames - 1, 2 * count + 1)[1::2].astype(int)).tolist()
+        yield from (frame for _, frame in read_at(path, wanted) if frame is not None)
+    else:
+        yield from video.glances(path, count)
 
 
 def read_sampled(path: Path | str, clock: Clock, params: SamplingParameters) -> Iterator[tuple[int, Frame | None]]:

@@ -103,6 +103,20 @@ def frames(path: Path) -> Iterator[Frame]:
             yield picture
 
 
+def glances(path: Path, count: int) -> Iterator[Frame]:
+    """Yield up to ``count`` pictures spread over the file, near those that it can jump to: quick however long it is."""
+    found = scan(path)
+    if found.stamps is None:
+        return
+    with _opened(path) as (container, stream):
+        reformatter = VideoReformatter()
+        for wanted in np.linspace(found.stamps.min(), found.stamps.max(), 2 * count + 1)[1::2].tolist():
+            container.seek(int(wanted / float(stream.time_base or 1)), stream=stream)
+            frame = next(_decoded(container, stream), None)
+            if frame is not None:
+                yield _upright(_converted(frame, reformatter, found.bits), _matrix(frame), _aspect(path, stream))
+
+
 @lru_cache(maxsize=4096)
 def _scan(path: Path, modified: int, size: int) -> Scan:
     stamps: list[float | None] = []
