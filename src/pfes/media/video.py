@@ -3,9 +3,9 @@
 Conventions
 -----------
 Frames are uint8 [H, W, 3], BGR, turned and mirrored as the container asks (the display matrix that phones write) and with
-square pixels: where the sample aspect ratio is not 1 the shorter side of a pixel is stretched. They come in the order of
-showing, only those that decode; what an edit list hides is not shown. A cover picture is no recording: the first stream of
-moving pictures is taken. Interlaced frames are left as they are, both fields in one picture. Where 16 bits a colour hold
+square pixels: where the sample aspect ratio is not 1 the shorter side of a pixel is stretched. Their size is that of the first:
+later ones are scaled to it, refused if their shape differs. They come in the order of showing, only those that decode; what
+an edit list hides is not shown. A cover picture is no recording: the first stream of moving pictures is taken. Interlaced frames are left as they are, both fields in one picture. Where 16 bits a colour hold
 fewer (a 12-bit camera), the bits in use are scaled to 8.
 
 Only media files are opened, and nothing that they name: lists, playlists and patterns of other files are refused.
@@ -35,6 +35,7 @@ Frame = NDArray[np.uint8]
 # FFmpeg's names of the formats that are opened; raw streams carry no times
 CONTAINERS = "mov,matroska,avi,asf,flv,ogg,mpegts,mpeg,mxf,nut,ivf,gif,wtv,rm,dv,yuv4mpegpipe"
 RAW = "mpegvideo,m4v,h264,hevc,av1,obu,vc1,mjpeg"
+SAME_SHAPE = 0.02  # by which width over height may change within a recording
 MOST_STRETCH = 4.0  # a pixel this many times wider than high, or more, is a damaged header
 
 
@@ -95,12 +96,7 @@ def frames(path: Path) -> Iterator[Frame]:
                 bits = scan(path).bits if _component_bits(frame) == 16 else 8
             picture = _upright(_converted(frame, reformatter, bits), _matrix(frame), _aspect(path, stream))
             shape = shape or picture.shape
-            if picture.shape != shape:
-                raise InputError(
-                    f"{path}: the picture changes from {_size(shape)} to {_size(picture.shape)} px on the way; expected one"
-                    " size; split it, or convert it to one size"
-                )
-            yield picture
+            yield picture if picture.shape == shape else _of_size(path, picture, shape)
 
 
 def glances(path: Path, count: int) -> Iterator[Frame]:
@@ -121,6 +117,7 @@ def glances(path: Path, count: int) -> Iterator[Frame]:
 def _scan(path: Path, modified: int, size: int) -> Scan:
     stamps: list[float | None] = []
     interlaced = corrupt = highest = 0
+    sizes: dict[tuple[int, int], None] = {}
     first, bits, pictures = None, 8, (0, 0)
     with _opened(path) as (container, stream):
         for frame in _decoded(container, stream):
@@ -128,6 +125,7 @@ def _scan(path: Path, modified: int, size: int) -> Scan:
             stamps.append(None if ticks is None else float(ticks * (frame.time_base or Fraction(1))))
             interlaced += frame.interlaced_frame
             corrupt += frame.is_corrupt
+            sizes[frame.width, frame.height] = None
             if first is None:
                 first, bits = _matrix(frame), _component_bits(frame)
                 pictures = _upright_size(frame, first, _aspect(path, stream))
@@ -143,6 +141,7 @@ def _scan(path: Path, modified: int, size: int) -> Scan:
         notes = [
             (interlaced, f"interlaced: {interlaced} frames hold two fields each, used as they are; moving edges are combed"),
             (others, f"{others + 1} video streams; the first is used"),
+            (len(sizes) > 1, f"stored in {len(sizes)} sizes, all scaled to the first"),
             (corrupt, f"{corrupt} frames are damaged"),
             (stream.frames > len(stamps), f"the header counts {stream.frames} frames, {len(stamps)} decode"),
         ]  # fmt: skip
@@ -279,5 +278,12 @@ def _square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
 
 
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}x{shape[0]}"
+def _of_size(path: Path, picture: Frame, shape: tuple[int, ...]) -> Frame:
+    """Return a picture scaled to the size of the first one, as players do; a call over a network changes it on the way."""
+    height, width = shape[:2]
+    if abs(picture.shape[1] / picture.shape[0] * height / width - 1) > SAME_SHAPE:
+        raise InputError(
+            f"{path}: the picture changes from {width}x{height} to {picture.shape[1]}x{picture.shape[0]} px on the way;"
+            " expected one shape; split it there, or convert it to one size"
+        )
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -108,5 +108,7 @@ def _drawn(frame: decode.Frame, face: Face | None, text: str, *, upright: bool) 
         cv2.rectangle(picture, (x, y), (x + side, y + side), colour, 2)
         for px, py in np.rint(face.points * scale).astype(int).tolist():
             cv2.circle(picture, (px, py), 1, colour, -1)
-    cv2.putText(picture, text.encode("ascii", "replace").decode(), (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1)
+    words = text.encode("ascii", "replace").decode()
+    for ink, width in (((0, 0, 0), 3), (colour, 1)):
+        cv2.putText(picture, words, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, width, cv2.LINE_AA)
     return picture
