@@ -1,7 +1,13 @@
+from pfes.base.config import build
+from pfes.faces.landmarks import FaceParameters, check_backend
+
+FACES = build(FaceParameters, config["faces"])
+
+
 rule faces:
     input:
         recording,
-        models=FACE_MODELS,
+        models=check_backend(FACES),
     output:
         FACES_FOLDER / "{video}.h5",
     log:
@@ -16,7 +22,6 @@ rule faces:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         fps=lambda wildcards: VIDEOS[wildcards.video].fps,
         ranked=lambda wildcards: VIDEOS[wildcards.video].ranked,
-        sampling=SAMPLING,
-        faces=FACES,
+        settings=depends("faces"),
     script:
         "../workflow/scripts/faces.py"

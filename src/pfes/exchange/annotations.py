@@ -231,11 +231,11 @@ def _by_subject(videos: pd.DataFrame, subject: str, video: str) -> dict[str, Any
 def _rows(path: Path, cells: pd.DataFrame, label: Callable[[Mapping[str, str]], Row]) -> list[Row]:
     """Return the labels of all rows; raise one InputError that names every row which gives none."""
     rows, problems = [], []
-    for number, row in zip(cells.index, cells.to_dict("records"), strict=True):
+    for place, row in zip(cells.index, cells.to_dict("records"), strict=True):
         try:
             rows.append(label(row))  # type: ignore[arg-type]
         except InputError as error:
-            problems.append(f"row {number}: {error}")
+            problems.append(f"row {place}: {error}")
     _stop(path, problems)
     return rows
 
