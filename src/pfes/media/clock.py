@@ -126,7 +126,8 @@ class Clock:
         """Return how many frame times without a frame lie before native ``frame``: 0 where nothing is missing."""
         if self.times is None or (self.source != "sheet" and not self.starts):
             return 0
-        return max(0, round(float(self.times[min(frame, len(self.times) - 1)]) * self.fps) - frame)
+        usual = float(np.median(np.diff(self.times)))
+        return max(0, round(float(self.times[min(frame, len(self.times) - 1)]) / usual) - frame)
 
     def _ends(self) -> Times:
         assert self.times is not None
