@@ -25,14 +25,14 @@ def test_without_stamps_the_header_counts_and_is_named():
 
 
 def test_a_gap_is_time_without_pictures():
-    """0 .. 29 at 30 fps, nothing for half a second, then 30 more: 75 sampled frames."""
-    clock = clock_of_stamps(np.concatenate([EVEN[:30], 1.5 + EVEN[:30]]), 30.0)
+    """0 .. 29 at 30 fps, nothing for the time of 18 frames, then 30 more: 78 sampled frames."""
+    clock = clock_of_stamps(np.concatenate([EVEN[:30], 1.6 + EVEN[:30]]), 30.0)
     native = sampling_map(clock, 60, PARAMS)
     assert clock.fps == pytest.approx(30)  # not 23.6: the gap is no slow frame
-    assert len(native) == 75
-    assert np.flatnonzero(clock.missing(native, PARAMS)).tolist() == list(range(32, 43))
-    assert np.flatnonzero(clock.begins(native)).tolist() == [38]
-    assert clock.gaps() == [(30, pytest.approx(0.5 + 1 / 30))]
+    assert len(native) == 78
+    assert np.flatnonzero(clock.missing(native, PARAMS)).tolist() == list(range(32, 46))
+    assert np.flatnonzero(clock.begins(native)).tolist() == [39]
+    assert clock.gaps() == [(30, pytest.approx(19 / 30))]
 
 
 def test_a_camera_of_few_frames_has_no_gaps():

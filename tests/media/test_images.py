@@ -47,7 +47,7 @@ def test_the_number_that_changes_orders(tmp_path, what):
     [
         ([f"cam{camera}_{i:03d}.png" for i in range(4) for camera in (1, 2)], "ambiguous .*cam1_000.png, cam1_001.png"),
         (["a_1.png", "a_2.png", "b_1.png", "b_2.png"], "a_1.png and b_1.png are of two series"),
-        (["a_1.png", "a_2.png", "a_1.bmp"], "a_1.bmp and a_1.png are of two series .*one ending"),
+        (["a_1.png", "a_2.png", "a_1.bmp"], "a_1.bmp and a_1.png are of two series; expected .*with one"),
         (["t0.5.png", "t0.75.png", "t0.833.png"], "ambiguous .*fractions of seconds"),
         (["12-30-59.png", "12-31-00.png", "12-31-01.png"], "ambiguous .*clock times"),
         (["t1.900.png", "t1.933.png", "t2.000.png"], "ambiguous"),
