@@ -20,8 +20,8 @@ state  name          meaning
 or of a recording that was joined to another, counts as the first after a cut. ``exposure`` [T] is the index in
 media.exposure.EXPOSURES of the face, or of the whole picture where there is none.
 
-A face is refused whose eyes lie more than MAX_ROLL from level in half of the frames: the recording is on its side or on its
-head, and regions that are boxes would not lie on brows and mouth.
+A recording is refused whose faces lie on their side or on their head (``upright``): regions that are boxes would not lie on
+brows and mouth.
 """
 
 import logging
@@ -38,7 +38,7 @@ from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import lengths, runs
-from pfes.faces import cuts, dlib68, facemesh, geometry, tracks
+from pfes.faces import cuts, dlib68, facemesh, geometry, tracks, upright
 from pfes.faces.geometry import Face
 from pfes.faces.geometry import Points as Points
 from pfes.media import decode
@@ -50,7 +50,6 @@ WINDOW = 17  # frames of an SW-MRO window, the shortest usable recording (METHOD
 
 STATES = ("usable", "no_face", "profile", "tiny", "unreadable", "missing")
 USABLE, NO_FACE, PROFILE, TINY, UNREADABLE, MISSING = range(6)
-MAX_ROLL = 45.0  # degrees
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def write_faces(
         found = find_faces(frames, params, begins=clock.begins(native))
         found["state"][missing[: len(found["state"])]] = MISSING
         check_usable(recording, found, params)
-        check_upright(recording, found["landmarks"][found["found"]])
+        check_upright(recording, params)
         exposures = shares(found["exposure"][~np.isin(found["state"], (UNREADABLE, MISSING))])
         for text in told(exposures):
             log.warning("%s: %s", recording, text)
@@ -146,7 +145,8 @@ def check_usable(recording: str, faces: dict[str, NDArray[Any]], params: FacePar
         )
     if not faces["found"].any():
         raise InputError(
-            f"{recording}: no face was found in any of its {n_frames} frames; expected a face to follow; leave it out"
+            f"{recording}: no face was found in any of its {n_frames} frames; expected a face to follow; leave it out, or turn it if"
+            " faces lie on their side"
         )
     if not (faces["state"] == USABLE).any():
         no_face, profile, tiny, unreadable, missing = (
@@ -160,14 +160,13 @@ def check_usable(recording: str, faces: dict[str, NDArray[Any]], params: FacePar
         )
 
 
-def check_upright(recording: str, points: NDArray[np.float32]) -> None:
-    """Raise InputError where the faces [N, 68, 2] of a recording lie more than MAX_ROLL from upright, by their median."""
-    roll = float(np.median(geometry.roll(points)))
-    if abs(roll) > MAX_ROLL:
-        turn = "hflip,vflip" if abs(roll) > 180 - MAX_ROLL else "transpose=2" if roll > 0 else "transpose=1"
+def check_upright(recording: str, params: FaceParameters) -> None:
+    """Raise InputError where the faces of a recording lie on their side or on their head, see ``upright``."""
+    angle = upright.lying(decode.glances(recording, upright.FRAMES), lambda: detector(params))
+    if abs(angle) > upright.MAX_ROLL:
         raise InputError(
-            f"{recording}: the face lies at {roll:.0f} degrees (median roll), expected at most {MAX_ROLL:.0f} from upright;"
-            f" turn the recording, e.g. ffmpeg -i IN -vf {turn} OUT"
+            f"{recording}: the face lies at {angle:.0f} degrees (median roll), expected at most {upright.MAX_ROLL:.0f} from"
+            f" upright; turn the recording, e.g. ffmpeg -i IN -vf {upright.advice(angle)} OUT"
         )
 
 

@@ -15,9 +15,9 @@ from rich.table import Table
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.records import Video
-from pfes.faces import align, geometry
+from pfes.faces import align, geometry, upright
 from pfes.faces.geometry import Face
-from pfes.faces.landmarks import MAX_ROLL, FaceParameters, detector
+from pfes.faces.landmarks import FaceParameters, detector
 from pfes.media import decode
 from pfes.media.exposure import exposure, shares, told
 
@@ -73,36 +73,34 @@ def table(looks: Iterable[Look]) -> Table:
 def write_pictures(videos: Iterable[Video], folder: Path, params: FaceParameters) -> Iterator[str]:
     """Write ``{video_id}.jpg`` with the face box for every recording, and yield what is wrong with its faces.
 
-    The picture is the one with a face that lies nearest to the middle, else the middle one without a box; the box is that
-    of the crop, the points are drawn, red where the face lies more than MAX_ROLL from upright.
+    The picture is the one with a face that lies nearest to the middle, else the middle one; box (of the crop) and points are
+    green, red where faces lie more than upright.MAX_ROLL from upright.
     """
     for video in videos:
         try:
             frames = list(decode.glances(video.path, LOOKS))
         except InputError:
             continue
+        if not frames:
+            continue
         with detector(params) as detect:
             faces = [max(detect(frame), key=lambda face: geometry.size(face.points), default=None) for frame in frames]
+        angle = upright.lying(frames, lambda: detector(params))
         found = [i for i, face in enumerate(faces) if face is not None]
-        middle = len(frames) // 2
-        shown = min(found or [middle], key=lambda i: abs(i - middle))
-        rolls = [float(geometry.roll(face.points)) for face in faces if face is not None]
-        roll = float(np.median(rolls)) if rolls else float("nan")
-        text = f"{video.video_id}: roll {roll:.0f}" if found else f"{video.video_id}: no face"
-        if frames:
-            picture = _drawn(frames[shown], faces[shown], text, upright=abs(roll) <= MAX_ROLL)
-            with store.atomic(folder / f"{video.video_id}.jpg") as temporary:
-                temporary.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
-        if not found:
+        shown = min(found or [len(frames) // 2], key=lambda i: abs(i - len(frames) // 2))
+        fine, text = abs(angle) <= upright.MAX_ROLL, f"{angle:.0f} degrees" if found else "no face"
+        picture = _drawn(frames[shown], faces[shown], f"{video.video_id}: {text}", GREEN if fine else RED)
+        with store.atomic(folder / f"{video.video_id}.jpg") as temporary:
+            temporary.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
+        if np.isnan(angle):
             yield f"video {video.video_id}: no face in {len(frames)} frames spread over it; see {folder}"
-        elif abs(roll) > MAX_ROLL:
-            yield f"video {video.video_id}: its face lies at {roll:.0f} degrees; turn the recording; see {folder}"
+        elif not fine:
+            yield f"video {video.video_id}: its face lies at {angle:.0f} degrees; turn the recording; see {folder}"
 
 
-def _drawn(frame: decode.Frame, face: Face | None, text: str, *, upright: bool) -> decode.Frame:
+def _drawn(frame: decode.Frame, face: Face | None, text: str, colour: tuple[int, int, int]) -> decode.Frame:
     scale = WIDTH / frame.shape[1]
     picture = np.asarray(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    colour = GREEN if face is not None and upright else RED
     if face is not None:
         x, y, side = (int(value * scale) for value in align.crop_boxes(face.points[None])[0])
         cv2.rectangle(picture, (x, y), (x + side, y + side), colour, 2)
