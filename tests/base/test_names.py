@@ -35,7 +35,9 @@ def test_names_that_differ(first, second):
 
 
 def test_what_is_refused_says_who_and_why():
-    with pytest.raises(InputError, match=r"sheet.csv: subjects 'anna' and 'Anna' look alike; .*trained and tested on; .*or so"):
+    with pytest.raises(
+        InputError, match=r"sheet.csv: subjects 'anna' and 'Anna' look alike; .*trained and tested on; .*or so"
+    ):
         check_distinct(["anna", "ben", "Anna"], "sheet.csv", "or so")
 
 

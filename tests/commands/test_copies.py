@@ -93,7 +93,9 @@ def test_a_copy_gives_the_same_points_intensity_and_seconds(upright, pictures, t
 
 @pytest.mark.parametrize(("quarter", "advice"), [(1, "transpose=1"), (2, "hflip,vflip"), (3, "transpose=2")])
 def test_a_face_on_its_side_without_a_word_from_the_container_is_refused(pictures, tmp_path, quarter, advice):
-    path = write(tmp_path / "a.mp4", EVEN[:30], show=lambda i: np.ascontiguousarray(np.rot90(pictures[i], quarter)), crf="12")
+    path = write(
+        tmp_path / "a.mp4", EVEN[:30], show=lambda i: np.ascontiguousarray(np.rot90(pictures[i], quarter)), crf="12"
+    )
     write_faces(str(path), 0.0, tmp_path / "faces.h5", SamplingParameters(), FaceParameters())
     reason = store.refusal(tmp_path / "faces.h5", "faces")
     assert "from upright; turn the recording" in reason

@@ -74,7 +74,11 @@ def test_an_excel_file_says_what_to_do(tmp_path):
 def generic(folder, videos, expressions=HEADER, **settings):
     return datasets.load(
         "generic",
-        {"videos": str(csv(folder, videos, "videos.csv")), "expressions": str(csv(folder, expressions, "e.csv")), **settings},
+        {
+            "videos": str(csv(folder, videos, "videos.csv")),
+            "expressions": str(csv(folder, expressions, "e.csv")),
+            **settings,
+        },
     )
 
 

@@ -31,7 +31,9 @@ def eaf(path, media, tiers):
         who = f' ANNOTATOR="{annotator}"' if annotator else ""
         parts.append(f'<TIER LINGUISTIC_TYPE_REF="t" TIER_ID="{tier}"{who}>{inner}</TIER>')
     times = "".join(f'<TIME_SLOT TIME_SLOT_ID="ts{i}"{value}/>' for i, value in enumerate(slots, start=1))
-    head = "".join(f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///D:/{name}" TIME_ORIGIN="{origin}"/>' for name, origin in media)
+    head = "".join(
+        f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///D:/{name}" TIME_ORIGIN="{origin}"/>' for name, origin in media
+    )
     path.write_text(
         f'<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds">{head}</HEADER><TIME_ORDER>{times}</TIME_ORDER>'
         f"{''.join(parts)}</ANNOTATION_DOCUMENT>",
@@ -66,12 +68,12 @@ def test_media_of_which_none_is_the_recording_are_refused(tmp_path):
         frames(path)
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [("macro@A", "macro@B"), ("macro", "MaE@B"), ("macro|A", "macro 2|B")]
-)
+@pytest.mark.parametrize(("first", "second"), [("macro@A", "macro@B"), ("macro", "MaE@B"), ("macro|A", "macro 2|B")])
 def test_two_annotators_are_refused_by_name_or_one_is_chosen(tmp_path, first, second):
     path = eaf(tmp_path / "film.eaf", FILM, {first: [(1000, 2000)], second: [(1033, 2000)], "micro@B": [(5000, 5200)]})
-    with pytest.raises(InputError, match=r"hold the macro labels of several annotators; choose one of them with --annot"):
+    with pytest.raises(
+        InputError, match=r"hold the macro labels of several annotators; choose one of them with --annot"
+    ):
         frames(path)
     assert frames(path, annotator="B") == [["macro", 31, 59], ["micro", 150, 155]]
     with pytest.raises(InputError, match="no tier of annotator 'C', found"):
@@ -97,7 +99,9 @@ def test_times_past_the_end_are_refused_and_short_ones_said(tmp_path, caplog):
 
 def test_a_decimal_comma_marks_an_apex(tmp_path):
     path = eaf(tmp_path / "film.eaf", FILM, {"macro": [(1000, 2000)]})
-    path.write_text(path.read_text().replace("<ANNOTATION_VALUE/>", "<ANNOTATION_VALUE>apex 00:00:01,500</ANNOTATION_VALUE>"))
+    path.write_text(
+        path.read_text().replace("<ANNOTATION_VALUE/>", "<ANNOTATION_VALUE>apex 00:00:01,500</ANNOTATION_VALUE>")
+    )
     assert import_labels([path], "elan", VIDEOS)["native_apex"].tolist() == [45]
 
 

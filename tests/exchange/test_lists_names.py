@@ -42,7 +42,9 @@ def published(folder, names, rows, fps=30.0):
         clips[index], listed[index] = np.zeros((20, 17, 10, 2), np.float32), rows
     for name, array in (("f", clips), ("a", listed), ("n", np.array(names))):
         np.save(folder / f"{name}.npy", array)
-    return import_published(folder / "f.npy", folder / "out", annotations=folder / "a.npy", names=folder / "n.npy", fps=fps)
+    return import_published(
+        folder / "f.npy", folder / "out", annotations=folder / "a.npy", names=folder / "n.npy", fps=fps
+    )
 
 
 def test_published_features_are_asked_the_same(tmp_path):

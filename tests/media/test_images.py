@@ -5,6 +5,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pfes.base.errors import InputError
 from pfes.media import images
@@ -130,8 +131,6 @@ def test_floating_point_images_are_refused(tmp_path):
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_images_are_turned_as_their_exif_says(tmp_path, orientation):
-    from PIL import Image
-
     turns = {1: 0, 3: 2, 6: 1, 8: 3}[orientation]  # quarter turns to the left of what is stored
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -162,7 +162,9 @@ def test_a_cover_picture_is_no_recording(tmp_path):
         for packet in cover.encode(av.VideoFrame.from_ndarray(picture(999), format="bgr24")):
             file.mux(packet)
         for index in range(20):
-            file.mux(moving.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24").reformat(format="yuv420p")))
+            file.mux(
+                moving.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24").reformat(format="yuv420p"))
+            )
         file.mux(moving.encode(None))
     with av.open(str(tmp_path / "a.mp4")) as file:
         assert len(file.streams.video) == 2

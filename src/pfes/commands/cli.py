@@ -276,7 +276,9 @@ def import_command(
     out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
     labels: Annotated[str, typer.Option(help="Which tiers of ELAN files: expressions or proposals.")] = "expressions",
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
-    annotator: Annotated[str | None, typer.Option(help="Whose ELAN tiers to read, where several have labelled.")] = None,
+    annotator: Annotated[
+        str | None, typer.Option(help="Whose ELAN tiers to read, where several have labelled.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the sheet if it is there.")] = False,
 ) -> None:
     """Read labels of another tool and write them as the expressions sheet of a dataset."""

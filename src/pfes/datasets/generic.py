@@ -52,7 +52,9 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
     videos = read_videos(video_sheet)
     if not settings.get("distinct_names"):
         names.check_distinct(
-            (video.subject for video in videos), str(video_sheet), "or say that they differ: dataset.distinct_names: true"
+            (video.subject for video in videos),
+            str(video_sheet),
+            "or say that they differ: dataset.distinct_names: true",
         )
     sources = [] if video_sheet.is_dir() else [str(video_sheet)]
     if not settings.get("expressions"):
@@ -108,9 +110,7 @@ def _videos_in(folder: Path) -> tuple[Video, ...]:
 
 
 def _videos(sheet: Path, rows: pd.DataFrame) -> tuple[Video, ...]:
-    problems = [
-        f"row {row}: {problem}" for row, cells in rows.iterrows() if (problem := _rate_problem(cells["fps"]))
-    ]
+    problems = [f"row {row}: {problem}" for row, cells in rows.iterrows() if (problem := _rate_problem(cells["fps"]))]
     problems += [
         f"row {row}: {name} is empty"
         for row, cells in rows.iterrows()
@@ -182,7 +182,9 @@ def _repeated(rows: pd.DataFrame) -> list[str]:
     columns = ["subject", "video", "class", "onset", "offset"]
     again = rows[rows.duplicated(columns)]
     first = {key: group.index[0] for key, group in rows.groupby(columns)} if len(again) else {}
-    return [f"row {row}: same as row {first[tuple(cells[name] for name in columns)]}" for row, cells in again.iterrows()]
+    return [
+        f"row {row}: same as row {first[tuple(cells[name] for name in columns)]}" for row, cells in again.iterrows()
+    ]
 
 
 def _problem(cells: pd.Series, by_name: Mapping[tuple[str, str], Video], subjects: set[str], first: int) -> str | None:

@@ -17,7 +17,23 @@ from pfes.base.errors import InputError
 HEADER_ROWS = 50  # rows among which a header is looked for
 ENGINES: dict[bytes, Literal["openpyxl", "xlrd"]] = {b"PK\x03\x04": "openpyxl", b"\xd0\xcf\x11\xe0": "xlrd"}
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-NO_VALUE = {"", "na", "n/a", "#n/a", "nan", "none", "null", "nil", "-", "--", "\N{EN DASH}", "\N{EM DASH}", "/", "?", "."}
+NO_VALUE = {
+    "",
+    "na",
+    "n/a",
+    "#n/a",
+    "nan",
+    "none",
+    "null",
+    "nil",
+    "-",
+    "--",
+    "\N{EN DASH}",
+    "\N{EM DASH}",
+    "/",
+    "?",
+    ".",
+}
 log = logging.getLogger(__name__)
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
@@ -103,14 +119,16 @@ def _plain(path: Path, text: str) -> tuple[str, int, str]:
     declared = re.fullmatch(r"sep=(.)", lines[0].strip(), re.I)
     comments = [i for i, line in enumerate(lines) if line.lstrip().startswith("#")]
     if comments:
-        log.warning("%s: %d lines that begin with # are passed over, the first is line %d", path, len(comments), comments[0] + 1)
+        log.warning(
+            "%s: %d lines that begin with # are passed over, the first is line %d", path, len(comments), comments[0] + 1
+        )
     for i in comments:
         lines[i] = ""
-    above = bool(declared)
+    above = int(declared is not None)
     if above or comments:
         above += next((i for i, line in enumerate(lines[above:]) if line.strip()), 0)
     header = lines[above] if above < len(lines) else ""
-    return "\n".join(lines[above:]), int(above), declared[1] if declared else max(",;\t", key=header.count)
+    return "\n".join(lines[above:]), above, declared[1] if declared else max(",;\t", key=header.count)
 
 
 def _named_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:

@@ -274,9 +274,7 @@ def labels(
     return sorted(rows, key=lambda row: (row[1], row[3], str(row[0])))
 
 
-def _chosen(
-    document: Document, kinds: Mapping[str, str], annotator: str | None, problems: list[str]
-) -> Iterable[str]:
+def _chosen(document: Document, kinds: Mapping[str, str], annotator: str | None, problems: list[str]) -> Iterable[str]:
     """Return the tiers of one annotator; a class that several have labelled, or none of that name, is a problem."""
     whose = {tier: tier.partition("@")[2].strip() or document.annotators.get(tier, "") for tier in kinds}
     if annotator is not None and annotator not in whose.values():

@@ -94,7 +94,9 @@ def _one_spelling(paths: Mapping[str, Path], cells: Mapping[str, pd.DataFrame]) 
         used = {name: set(table.get(column, ())) - {""} for name, table in cells.items()}
         for first, second in alike(sorted(set().union(*used.values()))):
             if not any({first, second} <= own for own in used.values()):
-                where = {word: next(paths[name] for name, own in used.items() if word in own) for word in (first, second)}
+                where = {
+                    word: next(paths[name] for name, own in used.items() if word in own) for word in (first, second)
+                }
                 raise InputError(
                     f"{where[second]}: {column} {second!r} looks like {first!r} of {where[first]}; write the name the same in"
                     " both"

@@ -109,7 +109,8 @@ def import_published(
     videos = read_object_array(features)
     labels = _as_many(annotations, features, len(videos)) or [np.zeros((0, 3))] * len(videos)
     titles = [
-        clean(str(title)) for title in _as_many(names, features, len(videos)) or [f"s{k}/{k}" for k in range(len(videos))]
+        clean(str(title))
+        for title in _as_many(names, features, len(videos)) or [f"s{k}/{k}" for k in range(len(videos))]
     ]
     check_distinct((title.rpartition("/")[0] for title in titles), str(names), "or so that they differ by more")
     if not SLOWEST <= fps <= FASTEST:

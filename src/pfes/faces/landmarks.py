@@ -171,7 +171,10 @@ def check_upright(recording: str, params: FaceParameters) -> None:
 
 
 def find_faces(
-    frames: Iterable[tuple[int, decode.Frame | None]], params: FaceParameters, *, begins: NDArray[np.bool_] | None = None
+    frames: Iterable[tuple[int, decode.Frame | None]],
+    params: FaceParameters,
+    *,
+    begins: NDArray[np.bool_] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of a file of kind ``faces`` for a stream of T (native index, frame).
 

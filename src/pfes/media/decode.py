@@ -100,7 +100,9 @@ def recording_clock(path: Path | str, given: float = 0.0, *, ranked: bool = Fals
         if path.is_dir():
             if not given:
                 raise InputError("a folder of images has no frame rate; give it in the column fps of the videos sheet")
-            return constant(0.0, given) if ranked else clock_of_places(images.frame_places(path), constant(0.0, given).fps)
+            return (
+                constant(0.0, given) if ranked else clock_of_places(images.frame_places(path), constant(0.0, given).fps)
+            )
         scan = video.scan(path)
         return clock_of_stamps(scan.stamps, scan.rate, given=given and constant(0.0, given).fps, may_jump=scan.may_jump)
     except InputError as error:
@@ -113,7 +115,9 @@ def check_recording(path: Path | str) -> Path:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; expected a video or a folder of images; correct its path")
     if not path.is_file() and not path.is_dir():
-        raise InputError(f"{path}: neither a file nor a folder; expected a video file, no pipe and no device; record it first")
+        raise InputError(
+            f"{path}: neither a file nor a folder; expected a video file, no pipe and no device; record it first"
+        )
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes); expected a video; copy it again")
     return path

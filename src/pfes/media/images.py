@@ -219,7 +219,9 @@ def _orders_all(fields: NDArray, column: int, changing: list[int]) -> bool:
 def _fractions(names: list[str], column: int) -> bool:
     """Return whether the number is what follows the point of numbers such as 0.5 and 0.25, of different lengths."""
     found = [list(re.finditer(r"\d+", Path(name).stem))[column] for name in names]
-    after_point = all(re.search(r"\d[.,]$", Path(name).stem[: match.start()]) for name, match in zip(names, found, strict=True))
+    after_point = all(
+        re.search(r"\d[.,]$", Path(name).stem[: match.start()]) for name, match in zip(names, found, strict=True)
+    )
     return after_point and len({len(match[0]) for match in found}) > 1
 
 

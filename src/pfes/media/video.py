@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -181,7 +182,9 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with container:
         moving = [stream for stream in container.streams.video if _moves(stream)]
         if not moving or moving[0].codec_context is None:
-            raise InputError(f"{path}: holds no moving pictures that can be decoded; expected a video; convert it to H.264")
+            raise InputError(
+                f"{path}: holds no moving pictures that can be decoded; expected a video; convert it to H.264"
+            )
         moving[0].codec_context.thread_count = 1
         yield container, moving[0]
 
@@ -216,7 +219,7 @@ def _component_bits(frame: av.VideoFrame) -> int:
 def _converted(frame: av.VideoFrame, reformatter: VideoReformatter, bits: int) -> Frame:
     target = "bgr24" if _component_bits(frame) < 16 else "bgr48le"
     made = reformatter.reformat(frame, format=target, interpolation=Interpolation.BICUBIC).to_ndarray()
-    return made if made.dtype == np.uint8 else to_8_bits(made, bits)
+    return np.asarray(made, np.uint8) if target == "bgr24" else to_8_bits(np.asarray(made, np.uint16), bits)
 
 
 def to_8_bits(picture: NDArray[np.uint16], bits: int) -> Frame:
@@ -226,19 +229,20 @@ def to_8_bits(picture: NDArray[np.uint16], bits: int) -> Frame:
 
 def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """Return the signs (a, b, c, d) of the display matrix: a point (x, y) is shown at (a x + c y, b x + d y)."""
-    for data in frame.side_data:
-        if data.type == Type.DISPLAYMATRIX:
-            a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].astype(np.float64)
-            largest = max(abs(a), abs(b), abs(c), abs(d), 1.0)
-            rounded = [int(np.rint(value / largest)) for value in (a, b, c, d)]
-            straight = np.abs(np.array([a, b, c, d]) / largest - rounded).max() < 0.02
-            if not straight or rounded[0] * rounded[3] == rounded[1] * rounded[2]:
-                raise InputError(
-                    f"the container turns its pictures by {np.degrees(np.arctan2(-b, a)):.0f} degrees, expected quarter"
-                    " turns; convert the recording to upright pictures"
-                )
-            return rounded[0], rounded[1], rounded[2], rounded[3]
-    return 1, 0, 0, 1
+    try:
+        data: Any = frame.side_data[Type.DISPLAYMATRIX]
+    except KeyError:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].astype(np.float64)
+    largest = max(abs(a), abs(b), abs(c), abs(d), 1.0)
+    rounded = [int(np.rint(value / largest)) for value in (a, b, c, d)]
+    straight = np.abs(np.array([a, b, c, d]) / largest - rounded).max() < 0.02
+    if not straight or rounded[0] * rounded[3] == rounded[1] * rounded[2]:
+        raise InputError(
+            f"the container turns its pictures by {np.degrees(np.arctan2(-b, a)):.0f} degrees, expected quarter turns;"
+            " convert the recording to upright pictures"
+        )
+    return rounded[0], rounded[1], rounded[2], rounded[3]
 
 
 def _turn(matrix: tuple[int, int, int, int]) -> str:
