@@ -229,11 +229,12 @@ def to_8_bits(picture: NDArray[np.uint16], bits: int) -> Frame:
 
 def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """Return the signs (a, b, c, d) of the display matrix: a point (x, y) is shown at (a x + c y, b x + d y)."""
+    side_data: Any = frame.side_data
     try:
-        data: Any = frame.side_data[Type.DISPLAYMATRIX]
+        matrix = bytes(side_data[Type.DISPLAYMATRIX])
     except KeyError:
         return 1, 0, 0, 1
-    a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].astype(np.float64)
+    a, b, _, c, d = np.frombuffer(matrix, "<i4")[:5].astype(np.float64)
     largest = max(abs(a), abs(b), abs(c), abs(d), 1.0)
     rounded = [int(np.rint(value / largest)) for value in (a, b, c, d)]
     straight = np.abs(np.array([a, b, c, d]) / largest - rounded).max() < 0.02
