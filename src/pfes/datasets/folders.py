@@ -9,7 +9,10 @@ from typing import Any
 from pfes.base.errors import InputError
 from pfes.base.records import Video
 
-VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+VIDEOS = {
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob",
+    ".webm", ".wmv",
+}  # fmt: skip
 LEVELS = 4  # of folders that are searched, dataset.root the first of them
 
 Recordings = dict[tuple[str, str], Path | None]  # (subject, video) -> path
