@@ -272,3 +272,12 @@ def test_a_slow_and_a_fast_rate_in_the_sheet_are_said(tmp_path):
     assert found.notes == ("the file's own rate is 30, the sheet's 240",)
     with pytest.raises(InputError, match="the sheet or --fps gives a frame rate of -5"):
         recording_clock(path, -5)
+
+
+def test_a_long_recording_is_seen_in_glances(tmp_path):
+    """700 frames, a key frame every 50: nine glances in order, each less than 50 frames before its place."""
+    path = write(tmp_path / "long.mp4", np.arange(700) / 30, g="50")
+    seen = np.array([number(frame) for frame in decode.glances(path, 9)])
+    wanted = np.linspace(0, 699, 19)[1::2]
+    assert (seen >= 0).all()
+    assert ((wanted - seen >= -1) & (wanted - seen < 50)).all()

@@ -17,9 +17,9 @@ import numpy as np
 
 from pfes.base.errors import InputError
 from pfes.media import images, video
+from pfes.media.clock import RATE_TOLERANCE, clock_of_places, clock_of_stamps, constant
 from pfes.media.clock import Clock as Clock
 from pfes.media.clock import SamplingParameters as SamplingParameters
-from pfes.media.clock import clock_of_places, clock_of_stamps, constant
 from pfes.media.clock import native_to_sampled as native_to_sampled
 from pfes.media.clock import sampled_to_native as sampled_to_native
 from pfes.media.clock import sampling_map as sampling_map
@@ -77,7 +77,7 @@ def describe(path: Path | str, given: float = 0.0, *, ranked: bool = False) -> R
     joins = len(clock.starts) - len(clock.gaps())
     notes = [*scan.notes, *([f"{joins + 1} recordings joined"] if joins else [])]
     own = clock_of_stamps(scan.stamps, scan.rate, may_jump=scan.may_jump).fps if scan.stamps is not None else scan.rate
-    if clock.source == "sheet" and own and abs(own - clock.fps) > 0.01 * own:
+    if clock.source == "sheet" and own and abs(own - clock.fps) > RATE_TOLERANCE * own:
         notes.append(f"the file's own rate is {own:g}, the sheet's {clock.fps:g}")
     return Recording(scan.n_frames, clock, scan.turn, scan.bits, scan.aspect, scan.size, tuple(notes))
 
