@@ -53,13 +53,18 @@ PROPOSAL_COLUMNS = (
 
 @dataclass(frozen=True)
 class Video:
-    """One recording: ``path`` is a video file or a folder of numbered images, ``fps`` its native rate (0: from the file)."""
+    """One recording.
+
+    ``path`` is a video file or a folder of numbered images, ``fps`` its native rate (0: from the file); ``ranked`` images
+    follow each other whatever their numbers, by a rule of the dataset.
+    """
 
     dataset: str
     subject: str
     video: str
     path: str
     fps: float = 0.0
+    ranked: bool = False
 
     @property
     def video_id(self) -> str:

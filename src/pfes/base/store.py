@@ -53,6 +53,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "interocular": (("frame",), "px of the recording"),
         "pose": (("frame", "yaw_pitch_roll"), "degree"),
         "blur": (("frame",), "grey^2"),
+        "exposure": (("frame",), "index of exposure.EXPOSURES"),
     },
     "flow": {
         "flow": (("frame", "window", "roi", "xy"), "px of the aligned crop"),

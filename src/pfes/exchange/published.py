@@ -26,6 +26,7 @@ snippets/{video}.h5, videos.parquet, expressions.parquet: what rules snippets an
 # ruff: noqa: S301
 
 import io
+import operator
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +39,11 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.config import build
 from pfes.base.errors import InputError
+from pfes.base.names import check_distinct, clean
 from pfes.base.records import CLASSES, EXPRESSION_COLUMNS, VIDEO_COLUMNS, file_name
 from pfes.datasets.points import PointParameters, write_points
+from pfes.datasets.sheets import whole
+from pfes.media.clock import FASTEST, SLOWEST
 from pfes.methods.registry import learned, training_parameters
 from pfes.training.fold import FoldInputs, train_fold
 from pfes.training.model import ModelParameters
@@ -104,14 +108,20 @@ def import_published(
     out = Path(out)
     videos = read_object_array(features)
     labels = _as_many(annotations, features, len(videos)) or [np.zeros((0, 3))] * len(videos)
-    titles = _as_many(names, features, len(videos)) or [f"s{k}/{k}" for k in range(len(videos))]
+    titles = [
+        clean(str(title))
+        for title in _as_many(names, features, len(videos)) or [f"s{k}/{k}" for k in range(len(videos))]
+    ]
+    check_distinct((title.rpartition("/")[0] for title in titles), str(names), "or so that they differ by more")
+    if not SLOWEST <= fps <= FASTEST:
+        raise InputError(f"--fps {fps:g}, expected frames per second of the features, such as 30")
     sources = [Path(path) for path in (features, annotations, names) if path is not None]
     made = provenance.record("import", {"dataset": dataset, "fps": fps, "first_frame": first_frame}, sources)
     rows: list[tuple[Any, ...]] = []
     instances: list[tuple[Any, ...]] = []
     for number, (video, found, title) in enumerate(zip(videos, labels, titles, strict=True)):
         snippets = _snippets(video, f"{features}: video {number}")
-        subject, _, name = str(title).rpartition("/")
+        subject, _, name = title.rpartition("/")
         if not subject or not name:
             raise InputError(f"{names}: entry {number} is {title!r}, expected subject/video")
         video_id = file_name(f"{subject}_{name}")
@@ -184,8 +194,8 @@ def _instance(row: Sequence[Any], count: int, first: int, where: str) -> tuple[i
     if kind not in CLASSES:
         raise InputError(f"{where}: class {values[-1]!r}, expected 0 or macro, 1 or micro")
     try:
-        frames = [int(value) - first for value in values[:-1]]
-    except (TypeError, ValueError) as error:
+        frames = [operator.index(whole(str(value))) - first for value in values[:-1]]  # type: ignore[arg-type]
+    except TypeError as error:
         raise InputError(f"{where}: {values[:-1]}, expected whole frame numbers") from error
     onset, offset = frames[0], frames[-1]
     if not 0 <= onset <= offset < count:

@@ -112,7 +112,7 @@ def video_quality(video: Mapping[str, Any], files: RunFiles) -> dict[str, Any]:
         "gaps": len(runs(~found)),
         "interocular": float(np.mean(faces["interocular"], where=found)) if found.any() else float("nan"),
         "cuts": facts.get("cuts"),
-        "unusable": sum(int(facts.get(state, 0)) for state in ("profile", "tiny", "unreadable")),
+        "unusable": sum(int(facts.get(state, 0)) for state in ("profile", "tiny", "unreadable", "missing")),
     }
 
 
