@@ -18,6 +18,9 @@ import re
 from dataclasses import dataclass
 
 CLASSES = ("macro", "micro")
+RESULT_CLASSES = (*CLASSES, "overall")  # of a table of results
+WINDOW = 17  # frames of an SW-MRO window, the shortest recording that can be used (METHOD 5)
+HALF = WINDOW // 2  # frames before and after a frame in its window; the entry of a window that is the frame itself
 
 VIDEO_COLUMNS = (
     "dataset",

@@ -59,7 +59,7 @@ def spot(
 
 
 @app.command()
-def features(
+def snippets(
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
     out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
     config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,

@@ -14,7 +14,8 @@ from importlib import resources
 import pandas as pd
 
 from pfes.base.errors import InputError
-from pfes.evaluation.counts import RESULT_CLASSES, judge, summarise
+from pfes.base.records import RESULT_CLASSES
+from pfes.evaluation.counts import judge, ratios_by_class
 from pfes.evaluation.protocols import PROTOCOLS
 
 EPOCHS = ("fixed", "inner", "oracle")
@@ -58,7 +59,7 @@ def protocol_table(
             for choice in (choice for choice in EPOCHS if name in epochs.get(choice, {})):
                 tables = epochs[choice][name].values()
                 counts = [judge(videos, expressions, table, protocol, iou).counts for table in tables]
-                f1 = {kind: row["f1"] for kind, row in summarise(pd.concat(counts)).items()}
+                f1 = {kind: row["f1"] for kind, row in ratios_by_class(pd.concat(counts)).items()}
                 rows.append({"source": name, "supervision": "", "protocol": protocol, "epochs": choice, **f1})
     ours = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "published"]).assign(published=False)
     theirs = published(dataset)
@@ -90,7 +91,7 @@ def oracle_proposals(
     best: dict[str, tuple[float, int]] = {}
     for epoch, proposals in by_epoch.items():
         for name, own in judge(videos, expressions, proposals, protocol, iou).counts.groupby("subject"):
-            f1 = summarise(own)["overall"]["f1"]
+            f1 = ratios_by_class(own)["overall"]["f1"]
             if str(name) not in best or f1 > best[str(name)][0]:
                 best[str(name)] = f1, epoch
     chosen = [

@@ -38,6 +38,7 @@ from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import lengths, runs
+from pfes.base.records import WINDOW
 from pfes.faces import cuts, dlib68, facemesh, geometry, tracks, upright
 from pfes.faces.geometry import Face
 from pfes.faces.geometry import Points as Points
@@ -46,7 +47,6 @@ from pfes.media.exposure import FINE, exposure, shares, told
 
 log = logging.getLogger(__name__)
 
-WINDOW = 17  # frames of an SW-MRO window, the shortest usable recording (METHOD 5)
 
 STATES = ("usable", "no_face", "profile", "tiny", "unreadable", "missing")
 USABLE, NO_FACE, PROFILE, TINY, UNREADABLE, MISSING = range(6)
@@ -119,7 +119,7 @@ def write_faces(
         for text in told(exposures):
             log.warning("%s: %s", recording, text)
         rates = {"fps": clock.sampled_fps(sampling), "native_fps": clock.fps, "variable": clock.times is not None}
-        store.write(out, "faces", found, origin, **rates, **summarise(found), **exposures)
+        store.write(out, "faces", found, origin, **rates, **face_facts(found), **exposures)
 
 
 def _without(
@@ -240,7 +240,7 @@ def frame_states(
     return state
 
 
-def summarise(faces: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def face_facts(faces: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the quality of a video from the arrays of its ``faces`` file.
 
     ``share``: share of the frames with a face; ``longest_gap``: longest run of frames without one; ``cuts``; for every

@@ -38,12 +38,13 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
+from pfes.base.records import HALF
 from pfes.faces import align
 from pfes.faces.align import ROIS
 from pfes.faces.landmarks import USABLE, Points
 from pfes.flow.roi_means import roi_means
 from pfes.flow.tvl1 import tvl1, tvl1_window
-from pfes.flow.windows import HALF, Flow, Grey, Placement, Window, windows
+from pfes.flow.windows import Flow, Grey, Placement, Window, windows
 from pfes.media import decode
 from pfes.media.prefetch import ahead
 

@@ -21,11 +21,11 @@ from pfes import datasets
 from pfes.base import config as configuration
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES, Video
+from pfes.base.records import CLASSES, WINDOW, Video
 from pfes.datasets.demo import DemoParameters
 from pfes.datasets.folds import Fold
 from pfes.datasets.points import PointParameters, draw_points
-from pfes.faces.landmarks import WINDOW, FaceParameters
+from pfes.faces.landmarks import FaceParameters
 from pfes.media.decode import SamplingParameters
 from pfes.workflow.estimate import Estimate, estimate
 from pfes.workflow.plan import plan_file
