@@ -31,7 +31,7 @@ check: .venv/ready
 	@$(PYTHON) -c "import ensurepip" 2>/dev/null || { echo "pfes: the venv module is missing; install it with: apt-get install python3.11-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@$(BIN)/python -m pfes.doctor >/dev/null 2>.venv/doctor.log || { tail -n 1 .venv/doctor.log; exit 1; }
+	@$(BIN)/python -m pfes.commands.doctor >/dev/null 2>.venv/doctor.log || { tail -n 1 .venv/doctor.log; exit 1; }
 	@touch $@
 
 clean:

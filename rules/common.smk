@@ -5,14 +5,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pfes import config as configuration
+from pfes.base import config as configuration
 from pfes import datasets
-from pfes.cache import faces_key, flow_key, note
-from pfes.errors import InputError
-from pfes.folds import FoldParameters, count_instances, make_folds
-from pfes.landmarks import FaceParameters, check_backend
-from pfes.provenance import code_digest
-from pfes.records import file_name
+from pfes.flow.cache import faces_key, flow_key, note
+from pfes.base.errors import InputError
+from pfes.datasets.folds import FoldParameters, count_instances, make_folds
+from pfes.faces.landmarks import FaceParameters, check_backend
+from pfes.base.provenance import code_digest
+from pfes.base.records import file_name
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
 RUN = Path("results") / file_name(str(config.get("run", "run")))

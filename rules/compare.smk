@@ -40,7 +40,7 @@ rule compare:
             name: per_fold("spot", "scores.h5", name, SEEDS[0]) for name in EXPERIMENTS
         },
         truth=RUN_FILES["truth"],
-        code=code("pfes.experiment_data"),
+        code=code("pfes.drawing.experiment_data"),
     script:
         "../workflow/scripts/compare.py"
 
@@ -87,7 +87,7 @@ rule apex_distance:
             name: [RUN / f"points/{name}/seed{seed}.parquet" for seed in SEEDS]
             for name in POINT_SUPERVISED
         },
-        code=code("pfes.experiment_data"),
+        code=code("pfes.drawing.experiment_data"),
     script:
         "../workflow/scripts/apex_distance.py"
 
@@ -116,6 +116,6 @@ rule pseudo_labels:
         mem_mb=2000,
     params:
         truth=RUN_FILES["truth"],
-        code=code("pfes.experiment_data"),
+        code=code("pfes.drawing.experiment_data"),
     script:
         "../workflow/scripts/pseudo_labels.py"

@@ -66,6 +66,6 @@ rule evaluate:
         dataset=config["dataset"]["name"],
         run=RUN.name,
         evaluate=config["evaluate"],
-        code=code("pfes.analysis"),
+        code=code("pfes.evaluation.analysis"),
     script:
         "../workflow/scripts/evaluate.py"

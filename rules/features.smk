@@ -14,12 +14,12 @@ rule features:
     resources:
         mem_mb=3000,
     params:
-        code=code("pfes.features"),
+        code=code("pfes.training.features"),
     script:
         "../workflow/scripts/features.py"
 
 
-rule epoch_proposals:  # on request only: what each kept epoch would have spotted, see pfes.epochs
+rule epoch_proposals:  # on request only: what each kept epoch would have spotted, see pfes.spotting.epochs
     input:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
         videos=RUN / "dataset/videos.parquet",
@@ -37,6 +37,6 @@ rule epoch_proposals:  # on request only: what each kept epoch would have spotte
         mem_mb=3000,
     params:
         spot=lambda wildcards: EXPERIMENTS[wildcards.experiment]["spot"],
-        code=code("pfes.epochs"),
+        code=code("pfes.spotting.epochs"),
     script:
         "../workflow/scripts/epoch_proposals.py"

@@ -259,7 +259,7 @@ rule intensity_complete:
     params:
         files=per_video("clips"),
         kind="clips",
-        code=code("pfes.summary"),
+        code=code("pfes.report.summary"),
     script:
         "../workflow/scripts/complete.py"
 

@@ -13,6 +13,6 @@ rule points:
         mem_mb=500,
     params:
         points=lambda wildcards: EXPERIMENTS[wildcards.experiment]["points"],
-        code=code("pfes.points"),
+        code=code("pfes.datasets.points"),
     script:
         "../workflow/scripts/points.py"

@@ -1,4 +1,5 @@
-from pfes.provenance import file_digest
+from pfes.base.provenance import file_digest
+from pfes.report import page as run_page
 
 IS_DEMO = config["dataset"]["name"] == "demo"
 RUN_FILES = {
@@ -36,7 +37,7 @@ COST_STAGES = (
 SHOWS_FACES = (
     IS_DEMO if config["report"]["faces"] is None else config["report"]["faces"]
 )
-TEMPLATES = sorted(Path(configuration.__file__).parent.glob("templates/*"))
+TEMPLATES = sorted(Path(run_page.__file__).parent.glob("templates/*"))
 
 
 rule report:
@@ -114,7 +115,7 @@ rule report:
         is_demo=IS_DEMO,
         settings=config,
         report=config["report"],
-        code=code("pfes.report", "pfes.paper"),
+        code=code("pfes.report.page", "pfes.report.paper"),
         templates=[file_digest(path) for path in TEMPLATES],
     script:
         "../workflow/scripts/report.py"
@@ -137,6 +138,6 @@ rule complete:
     params:
         files=per_video("snippets"),
         kind="snippets",
-        code=code("pfes.summary"),
+        code=code("pfes.report.summary"),
     script:
         "../workflow/scripts/complete.py"

@@ -13,6 +13,6 @@ rule snippets:
         mem_mb=1000,
     params:
         snippets=config["snippets"],
-        code=code("pfes.snippets"),
+        code=code("pfes.flow.snippets"),
     script:
         "../workflow/scripts/snippets.py"

@@ -14,7 +14,7 @@ rule scores:
     resources:
         mem_mb=2000,
     params:
-        code=code("pfes.features"),
+        code=code("pfes.training.features"),
     script:
         "../workflow/scripts/scores.py"
 
@@ -36,7 +36,7 @@ rule spot:
         mem_mb=1000,
     params:
         spot=lambda wildcards: EXPERIMENTS[wildcards.experiment]["spot"],
-        code=code("pfes.proposal_tables"),
+        code=code("pfes.spotting.proposal_tables"),
     script:
         "../workflow/scripts/spot.py"
 
@@ -58,6 +58,6 @@ rule baseline:
         mem_mb=1000,
     params:
         baseline=config["baseline"],
-        code=code("pfes.baseline"),
+        code=code("pfes.spotting.baseline"),
     script:
         "../workflow/scripts/baseline.py"

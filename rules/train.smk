@@ -28,6 +28,6 @@ rule train:
             "flow": FLOW,
             "spot": EXPERIMENTS[wildcards.experiment]["spot"],
         },
-        code=code("pfes.training"),
+        code=code("pfes.training.fold"),
     script:
         "../workflow/scripts/train.py"

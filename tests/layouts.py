@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pfes import datasets, store
-from pfes.decode import SamplingParameters
+from pfes import datasets
+from pfes.base import store
+from pfes.media.decode import SamplingParameters
 
 JPEG = cv2.imencode(".jpg", np.full((8, 8, 3), 90, np.uint8))[1].tobytes()
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pfes import store
-from pfes.analysis import analyse_run
-from pfes.evaluation import NO_SEED, evaluate_run
-from pfes.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS, file_name
-from pfes.report import RunFiles
-from pfes.report_tables import TABLES
+from pfes.base import store
+from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS, file_name
+from pfes.evaluation.analysis import analyse_run
+from pfes.evaluation.metrics import NO_SEED, evaluate_run
+from pfes.report.page import RunFiles
+from pfes.report.tables import TABLES
 
 FPS = 30.0
 ORIGIN = {

@@ -7,7 +7,7 @@ their own. ``truth`` are the instances, ``found`` the proposals.
 import numpy as np
 import pandas as pd
 
-from pfes import intervals
+from pfes.base import intervals
 
 
 def draw(*lines: str) -> intervals.Intervals:

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from pfes import provenance, store
-from pfes.model import ModelParameters
-from pfes.pseudo_labels import GimParameters
-from pfes.records import POINT_COLUMNS, VIDEO_COLUMNS
-from pfes.training import TrainingParameters, TrainingVideo, train_fold
+from pfes.base import provenance, store
+from pfes.base.records import POINT_COLUMNS, VIDEO_COLUMNS
+from pfes.methods.gim.pseudo_labels import GimParameters
+from pfes.training.fold import TrainingParameters, TrainingVideo, train_fold
+from pfes.training.model import ModelParameters
 
 MODEL = ModelParameters(width=8, heads=2, head_dropout=0.3)
 QUICK = TrainingParameters(

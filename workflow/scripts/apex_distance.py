@@ -1,7 +1,7 @@
 """Draw how far pseudo-apex frames are from the true apex, epoch by epoch."""
 
-from pfes.experiment_data import write_apex_figure
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.drawing.experiment_data import write_apex_figure
 
 with stage(snakemake.log[0]):
     p = snakemake.params

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pfes.baseline import BaselineParameters, write_baseline
-from pfes.config import build
-from pfes.logs import stage
+from pfes.base.config import build
+from pfes.base.logs import stage
+from pfes.spotting.baseline import BaselineParameters, write_baseline
 
 with stage(snakemake.log[0]):
     snippets = {Path(path).stem: path for path in snakemake.input.snippets}

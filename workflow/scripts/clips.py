@@ -1,8 +1,8 @@
 """Cut the face clips of one recording."""
 
-from pfes.config import build
+from pfes.base.config import build
+from pfes.base.logs import stage
 from pfes.intensity.clips import ClipParameters, write_clips
-from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     p, i = snakemake.params, snakemake.input

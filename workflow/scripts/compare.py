@@ -1,9 +1,9 @@
 """Compare the experiments of a run: table, F1 figure, and intensity where expressions follow each other closely."""
 
-from pfes.comparison import write_comparison
-from pfes.comparison_figures import write_comparison_figure
-from pfes.experiment_data import write_stretch_figure
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.drawing.comparison_figures import write_comparison_figure
+from pfes.drawing.experiment_data import write_stretch_figure
+from pfes.evaluation.comparison import write_comparison
 
 with stage(snakemake.log[0]):
     found, out, p = snakemake.input, snakemake.output, snakemake.params

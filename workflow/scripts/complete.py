@@ -1,7 +1,7 @@
 """End the run: say that nothing was left out, or fail with the list of what was."""
 
-from pfes.logs import stage
-from pfes.summary import write_complete
+from pfes.base.logs import stage
+from pfes.report.summary import write_complete
 
 with stage(snakemake.log[0]):
     i, p = snakemake.input, snakemake.params

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pfes import datasets
-from pfes.decode import SamplingParameters
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.media.decode import SamplingParameters
 
 with stage(snakemake.log[0]):
     settings = snakemake.params.dataset

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pfes.config import build
-from pfes.epochs import epoch_proposals
-from pfes.logs import stage
-from pfes.proposals import SpotParameters
+from pfes.base.config import build
+from pfes.base.logs import stage
+from pfes.decoding.proposals import SpotParameters
+from pfes.spotting.epochs import epoch_proposals
 
 with stage(snakemake.log[0]):
     snippets, faces = (

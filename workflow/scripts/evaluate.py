@@ -1,9 +1,9 @@
 """Count hits and misses of every experiment, write the summary and the tables that explain it."""
 
-from pfes.analysis import analyse_run
-from pfes.config import build
-from pfes.evaluation import EvaluateParameters, evaluate_run
-from pfes.logs import stage
+from pfes.base.config import build
+from pfes.base.logs import stage
+from pfes.evaluation.analysis import analyse_run
+from pfes.evaluation.metrics import EvaluateParameters, evaluate_run
 
 with stage(snakemake.log[0]):
     proposals = {}

@@ -1,8 +1,8 @@
 """Find the face in every frame of one recording."""
 
-from pfes.decode import SamplingParameters
-from pfes.landmarks import FaceParameters, write_faces
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.faces.landmarks import FaceParameters, write_faces
+from pfes.media.decode import SamplingParameters
 
 with stage(snakemake.log[0]):
     p = snakemake.params

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pfes.features import extract_features
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.training.features import extract_features
 
 with stage(snakemake.log[0]):
     snippets = {Path(path).stem: path for path in snakemake.input.snippets}

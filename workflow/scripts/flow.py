@@ -1,7 +1,7 @@
 """Compute the SW-MRO flow of one recording at the regions of interest."""
 
-from pfes.flow import FlowParameters, write_flow
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.flow.sw_mro import FlowParameters, write_flow
 
 with stage(snakemake.log[0]):
     p = snakemake.params

@@ -1,7 +1,7 @@
 """Measure every system and reference on the same clips."""
 
+from pfes.base.logs import stage
 from pfes.intensity.comparison import compare
-from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     p, o = snakemake.params, snakemake.output

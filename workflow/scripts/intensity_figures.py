@@ -1,7 +1,7 @@
 """Draw the clips and the recordings of the continuous intensity."""
 
+from pfes.base.logs import stage
 from pfes.intensity.drawing import draw_clips, draw_streams
-from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     p, i, o = snakemake.params, snakemake.input, snakemake.output

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pfes.base.logs import stage
 from pfes.intensity.prediction import write_curves
-from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     i = snakemake.input

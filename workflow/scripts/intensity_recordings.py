@@ -1,7 +1,7 @@
 """Measure every system and reference on whole recordings."""
 
+from pfes.base.logs import stage
 from pfes.intensity.recordings import compare_recordings
-from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     p, i, o = snakemake.params, snakemake.input, snakemake.output

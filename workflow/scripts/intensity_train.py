@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pfes.base.logs import stage
 from pfes.intensity.training import train_intensity_fold
-from pfes.logs import stage
 
 with stage(snakemake.log[0]):
     p, i, o, w = snakemake.params, snakemake.input, snakemake.output, snakemake.wildcards

@@ -1,7 +1,7 @@
 """Draw one labelled frame per expression."""
 
-from pfes.logs import stage
-from pfes.points import PointParameters, write_points
+from pfes.base.logs import stage
+from pfes.datasets.points import PointParameters, write_points
 
 with stage(snakemake.log[0]):
     seed = int(snakemake.wildcards.seed)

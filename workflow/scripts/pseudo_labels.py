@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pfes.experiment_data import write_label_figure
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.drawing.experiment_data import write_label_figure
 
 with stage(snakemake.log[0]):
     found = snakemake.input

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pfes.logs import stage
-from pfes.paper import write_paper
-from pfes.report import ReportParameters, RunFiles, draw_timelines, write_report
-from pfes.run_files import IntensityFiles
+from pfes.base.logs import stage
+from pfes.report.files import IntensityFiles
+from pfes.report.page import ReportParameters, RunFiles, draw_timelines, write_report
+from pfes.report.paper import write_paper
 
 with stage(snakemake.log[0]):
     p = snakemake.params

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pfes.features import score_fold
-from pfes.logs import stage
+from pfes.base.logs import stage
+from pfes.training.features import score_fold
 
 with stage(snakemake.log[0]):
     snippets = {Path(path).stem: path for path in snakemake.input.snippets}

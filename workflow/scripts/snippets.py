@@ -1,7 +1,7 @@
 """Remove head motion from the flow of one recording."""
 
-from pfes.logs import stage
-from pfes.snippets import SnippetParameters, write_snippets
+from pfes.base.logs import stage
+from pfes.flow.snippets import SnippetParameters, write_snippets
 
 with stage(snakemake.log[0]):
     write_snippets(snakemake.input.flow, snakemake.output[0], SnippetParameters(**snakemake.params.snippets))

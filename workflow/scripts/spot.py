@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pfes.config import build
-from pfes.logs import stage
-from pfes.proposal_tables import write_proposals
-from pfes.proposals import SpotParameters
+from pfes.base.config import build
+from pfes.base.logs import stage
+from pfes.decoding.proposals import SpotParameters
+from pfes.spotting.proposal_tables import write_proposals
 
 with stage(snakemake.log[0]):
     faces = {Path(path).stem: path for path in snakemake.input.faces}

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pfes.config import build
-from pfes.logs import stage
-from pfes.model import ModelParameters
-from pfes.training import CachedSource, TrainingParameters, train_fold
+from pfes.base.config import build
+from pfes.base.logs import stage
+from pfes.training.fold import CachedSource, TrainingParameters, train_fold
+from pfes.training.model import ModelParameters
 
 with stage(snakemake.log[0]):
     p, inputs = snakemake.params, snakemake.input

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pfes.base.errors import InputError
 from pfes.datasets import casme2, casme3, demo, generic, samm_lv
 from pfes.datasets.release import Release
 from pfes.datasets.tables import write_dataset
-from pfes.errors import InputError
 
 __all__ = ["ADAPTERS", "RELEASED", "load", "write_dataset"]
 

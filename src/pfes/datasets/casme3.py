@@ -22,11 +22,11 @@ from typing import Any
 
 import pandas as pd
 
+from pfes.base.errors import InputError
+from pfes.base.records import Video
 from pfes.datasets import folders, sheets
 from pfes.datasets.labels import Row, class_of, collect
 from pfes.datasets.release import BAD_BLINK, BLINK_COLUMNS, REPAIR_COLUMNS, Release, joined, table
-from pfes.errors import InputError
-from pfes.records import Video
 
 FPS = 30.0
 HEADER = ("subject", "filename", "onset", "apex", "offset", "expression type")

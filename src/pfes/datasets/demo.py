@@ -26,10 +26,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from pfes.base.errors import InputError
+from pfes.base.intervals import runs
+from pfes.base.records import CLASSES, EXPRESSION_COLUMNS, Video
 from pfes.datasets.release import LABEL_COLUMNS, REFUSAL_COLUMNS, REPAIR_COLUMNS, Release, empty
-from pfes.errors import InputError
-from pfes.intervals import runs
-from pfes.records import CLASSES, EXPRESSION_COLUMNS, Video
 
 # action -> (part of the face, share of the drawn MaE amplitude that it reaches without looking torn)
 ACTIONS = {

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfes.datasets import demo
-from pfes.facemesh import MESH_68
+from pfes.faces.facemesh import MESH_68
 
 Array = NDArray[Any]  # float32 throughout; OpenCV's type hints know no dtype
 

@@ -28,11 +28,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pfes import provenance, store
+from pfes.base import provenance, store
+from pfes.base.intervals import runs
 from pfes.datasets import demo
 from pfes.datasets.demo_face import MARGIN, STEP, Array, Face, Slit, invert, pixel_grid, remap, sample, still_face
-from pfes.encode import encode
-from pfes.intervals import runs
+from pfes.media.encode import encode
 
 cv2.setNumThreads(1)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pfes.errors import InputError
-from pfes.records import Video
+from pfes.base.errors import InputError
+from pfes.base.records import Video
 
 VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
 LEVELS = 4  # of folders that are searched, dataset.root the first of them

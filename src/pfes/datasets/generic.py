@@ -18,12 +18,12 @@ from typing import Any
 
 import pandas as pd
 
+from pfes.base.errors import InputError
+from pfes.base.records import CLASSES, Video
 from pfes.datasets.folders import recordings
 from pfes.datasets.labels import odd_lengths, overlaps
 from pfes.datasets.release import LABEL_COLUMNS, REFUSAL_COLUMNS, REPAIR_COLUMNS, Release, empty, table
 from pfes.datasets.sheets import ENGINES, read_csv
-from pfes.errors import InputError
-from pfes.records import CLASSES, Video
 
 VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps")}
 EXPRESSION_SHEET = {

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pfes.base.errors import InputError
+from pfes.base.records import CLASSES, Video
 from pfes.datasets.release import LABEL_COLUMNS, REFUSAL_COLUMNS, REPAIR_COLUMNS, records, table
 from pfes.datasets.sheets import number, text
-from pfes.errors import InputError
-from pfes.records import CLASSES, Video
 
 FRAMES = ("onset", "apex", "offset")
 MICRO_S = 0.5  # the limit between micro- and macro-expressions, s

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pfes.records import Video
+from pfes.base.records import Video
 
 LABEL_COLUMNS = (
     "dataset", "subject", "video", "video_id", "instance", "class", "native_onset", "native_apex", "native_offset", "row",

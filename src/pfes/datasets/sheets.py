@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pfes.errors import InputError
+from pfes.base.errors import InputError
 
 HEADER_ROWS = 50  # rows among which a header is looked for
 ENGINES: dict[bytes, Literal["openpyxl", "xlrd"]] = {b"PK\x03\x04": "openpyxl", b"\xd0\xcf\x11\xe0": "xlrd"}

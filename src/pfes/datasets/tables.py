@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pfes import decode, provenance, store
+from pfes.base import provenance, store
+from pfes.base.errors import InputError
+from pfes.base.records import EXPRESSION_COLUMNS, VIDEO_COLUMNS, Video
 from pfes.datasets.release import (
     BAD_BLINK,
     BLINK_COLUMNS,
@@ -27,8 +29,7 @@ from pfes.datasets.release import (
     records,
     table,
 )
-from pfes.errors import InputError
-from pfes.records import EXPRESSION_COLUMNS, VIDEO_COLUMNS, Video
+from pfes.media import decode
 
 FRAMES = ("native_onset", "native_apex", "native_offset")
 Rows = list[tuple[Any, ...]]

@@ -24,10 +24,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pfes import align, decode, provenance, store
-from pfes.errors import InputError
-from pfes.head import Points
-from pfes.landmarks import USABLE
+from pfes.base import provenance, store
+from pfes.base.errors import InputError
+from pfes.faces import align
+from pfes.faces.geometry import Points
+from pfes.faces.landmarks import USABLE
+from pfes.media import decode
 
 Crops = NDArray[np.uint8]  # [T, S, S]
 INNER_EYES = (39, 42)

@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from pfes import provenance, store
-from pfes.baseline import BaselineParameters, class_magnitudes
+from pfes.base import provenance, store
+from pfes.base.records import CLASSES
 from pfes.intensity.metrics import bootstrap_mean, clip_metrics
-from pfes.records import CLASSES
+from pfes.spotting.baseline import BaselineParameters, class_magnitudes
 
 METRICS = ("spearman", "kendall", "mae")
 CLIP_KEY = ["subject", "video_id", "instance"]

@@ -1,6 +1,6 @@
 """Figures of continuous intensity: curves of clips, and of whole recordings side by side with other curves.
 
-Pure functions that return matplotlib figures, in the style of ``pfes.figures``: nothing is told by colour alone.
+Pure functions that return matplotlib figures, in the style of ``pfes.drawing.figures``: nothing is told by colour alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pfes.figures import INK
+from pfes.drawing.figures import INK
 
 LINES = (("#0072b2", "-"), ("#d55e00", (0, (5, 2))), ("#cc79a7", (0, (1, 1))), ("#8a6d00", (0, (6, 2, 1, 2))))
 COLUMNS = 4

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pfes.errors import InputError
-from pfes.torch_files import read_torch
+from pfes.base.errors import InputError
+from pfes.base.torch_files import read_torch
 
 MEAN, DEVIATION = 0.45, 0.225  # of grey levels, as ImageNet's on average
 CONTRAST = 8.0  # factor on differences, which are small against grey levels

@@ -23,13 +23,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from pfes import decode, provenance, store
-from pfes.config import build
-from pfes.errors import InputError
+from pfes.base import provenance, store
+from pfes.base.config import build
+from pfes.base.errors import InputError
+from pfes.faces.landmarks import USABLE
 from pfes.intensity.clips import ClipParameters, Crops, aligned_crop, placement, resample
 from pfes.intensity.model import IntensityModel
 from pfes.intensity.training import Clip, load_clips, load_intensity_model, to_images
-from pfes.landmarks import USABLE
+from pfes.media import decode
 
 BLOCK = 512  # frames held at a time beyond the longest window
 BATCH = 16  # windows that pass the network at once

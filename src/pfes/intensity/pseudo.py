@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pfes.errors import InputError
+from pfes.base.errors import InputError
 
 Floats = NDArray[np.floating]
 Shape = Literal["triangle", "half_sine", "gaussian", "gim"]

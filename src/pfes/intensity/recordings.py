@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from pfes import provenance, store
+from pfes.base import provenance, store
 from pfes.intensity.comparison import UNSCALED, mean_columns, read_others
 from pfes.intensity.metrics import clip_metrics
 from pfes.intensity.pseudo import apex_position, pseudo_intensity

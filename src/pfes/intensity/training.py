@@ -30,15 +30,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pfes import provenance, store
-from pfes.config import build
-from pfes.errors import InputError
+from pfes.base import provenance, store
+from pfes.base.config import build
+from pfes.base.errors import InputError
+from pfes.base.torch_files import read_torch, write_torch
 from pfes.intensity.clips import ClipParameters
 from pfes.intensity.losses import IntensityLossParameters, intensity_loss
 from pfes.intensity.model import IntensityModel, IntensityModelParameters, load_encoder
 from pfes.intensity.pseudo import Shape, apex_position, pseudo_intensity
-from pfes.model import Subjects, choose_device, reproducible, subject_list
-from pfes.torch_files import read_torch, write_torch
+from pfes.training.model import Subjects, choose_device, reproducible, subject_list
 
 FORMAT = 1
 LOG = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, intervals, records, the files of stages, provenance, settings, logs."""

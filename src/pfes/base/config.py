@@ -1,0 +1,165 @@
+"""Check a configuration against its schema, and merge an experiment's choices into it."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from pfes.base.errors import InputError
+
+T = TypeVar("T")
+ABOUT = ("description", "base", "groups")  # keys of an experiment that change nothing themselves
+
+
+def check(config: Mapping[str, Any], schema_path: Path | str, name: str) -> None:
+    """Raise InputError that lists everything in ``config`` that the schema does not allow; ``name`` says whose it is."""
+    schema = _validator(str(schema_path))
+    problems = [line for error in schema.iter_errors(config) for line in _lines(error)]
+    if problems:
+        raise InputError(f"{name}: " + "; ".join(problems))
+
+
+def expanded(config: Mapping[str, Any], folder: Path | str) -> dict[str, Any]:
+    """Return ``config`` with ``seeds`` as a list of whole numbers and ``experiments`` as a list of names.
+
+    Both may be given as one value or as text with commas, as ``snakemake --config`` passes them; a name may be that of
+    a group, which stands for every experiment in ``folder`` that lists it under ``groups``.
+    """
+    result = dict(config)
+    if "seeds" in result:
+        result["seeds"] = [_whole(item) for item in _items(result["seeds"])]
+    if "experiments" in result:
+        names = [str(item) for item in _items(result["experiments"])]
+        found = [one for name in names for one in ([name] if _path(folder, name).is_file() else _group(folder, name))]
+        result["experiments"] = list(dict.fromkeys(found))
+    return result
+
+
+def load_experiment(folder: Path | str, name: str, schemas: Path | str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``config`` with what the experiment ``{name}.yaml`` in ``folder`` changes, checked against ``schemas``."""
+    result = merged(config, experiment_changes(folder, name, schemas))
+    check(result, Path(schemas) / "config.schema.yaml", str(_path(folder, name)))
+    return result
+
+
+def experiment_changes(folder: Path | str, name: str, schemas: Path | str) -> dict[str, Any]:
+    """Return the sections that an experiment changes, those of its ``base`` included, its own over them."""
+    lineage: list[str] = []
+    changes: dict[str, Any] = {}
+    base: str | None = name
+    while base is not None:
+        if base in lineage:
+            raise InputError(f"{_path(folder, name)}: its base leads back to itself: {' -> '.join([*lineage, base])}")
+        lineage.append(base)
+        own = read_experiment(folder, base, schemas)
+        sections = {key: value for key, value in own.items() if key not in ABOUT}
+        changes, base = merged(sections, changes), own.get("base")
+    return changes
+
+
+def read_experiment(folder: Path | str, name: str, schemas: Path | str) -> dict[str, Any]:
+    """Return the content of the experiment file ``{name}.yaml``, checked, without that of its base."""
+    path = _path(folder, name)
+    if not path.is_file():
+        known = ", ".join(sorted(item.stem for item in Path(folder).glob("*.yaml"))) or "none there"
+        groups = ", ".join(sorted(_groups(folder)))
+        hint = f", or of the groups {groups}" if groups else ""
+        raise InputError(f"experiments: {path} does not exist; expected one of {known}{hint}")
+    content: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+    check(content, Path(schemas) / "experiment.schema.yaml", str(path))
+    return content
+
+
+def prepare_jobs() -> None:
+    """Let the jobs that this process starts use one thread each, and this very package in whatever environment they run."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    os.environ.update(dict.fromkeys(threads, "1"), PYTHONPATH=str(Path(__file__).resolve().parents[2]))
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, section by section."""
+    result = deepcopy(dict(base))
+    for key, value in changes.items():
+        inner = result.get(key)
+        result[key] = (
+            merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else deepcopy(value)
+        )
+    return result
+
+
+def ordered(section: Any) -> Any:
+    """Return ``section`` with the keys of every mapping in it sorted: what a file says, whatever the order it says it in."""
+    if isinstance(section, Mapping):
+        return {key: ordered(section[key]) for key in sorted(section)}
+    return [ordered(item) for item in section] if isinstance(section, list) else section
+
+
+def build(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return the dataclass ``kind`` made from a section of the config; nested dataclasses from nested sections, tuples from lists."""
+    types = get_type_hints(kind)
+    made = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping) and is_dataclass(types[key])
+        made[key] = build(types[key], value) if nested else _tuples(value)
+    return kind(**made)
+
+
+@cache
+def _validator(path: str) -> Draft202012Validator:
+    return Draft202012Validator(yaml.safe_load(Path(path).read_text()))
+
+
+def _path(folder: Path | str, name: str) -> Path:
+    return Path(folder) / f"{name}.yaml"
+
+
+def _group(folder: Path | str, name: str) -> list[str]:
+    """Return the experiments of a group; a name that is no group stays, for ``read_experiment`` to refuse."""
+    return _groups(folder).get(name, [name])
+
+
+def _groups(folder: Path | str) -> dict[str, list[str]]:
+    """Return group -> names of the experiments in ``folder`` that list it, both in order of name."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(Path(folder).glob("*.yaml")):
+        content = yaml.safe_load(path.read_text())
+        for group in content.get("groups", []) if isinstance(content, dict) else []:
+            groups.setdefault(str(group), []).append(path.stem)
+    return groups
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [item.strip() for item in value.strip("[] ").split(",") if item.strip()]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _whole(item: Any) -> Any:
+    """Return text of a whole number as that number; anything else as it is, for the schema to refuse."""
+    return int(item) if isinstance(item, str) and re.fullmatch(r"-?\d+", item.strip()) else item
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _lines(error: ValidationError) -> Iterator[str]:
+    place = ".".join(str(part) for part in error.absolute_path)
+    if error.validator != "additionalProperties":
+        yield f"{place or 'config'}: {error.message}"
+        return
+    known = list(error.schema.get("properties", {}))
+    for key in sorted(set(error.instance) - set(known)):
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+        yield f"unknown key {f'{place}.{key}'.lstrip('.')!r}; {hint}"

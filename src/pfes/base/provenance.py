@@ -1,0 +1,105 @@
+"""Where a file came from: versions, parameters, source digests and the code that made it."""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pfes import __version__
+
+LIBRARIES = (
+    "av",
+    "h5py",
+    "mediapipe",
+    "numba",
+    "numpy",
+    "opencv-contrib-python",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "torch",
+)
+
+
+def record(stage: str, parameters: Mapping[str, Any], sources: Iterable[Path | str] = ()) -> dict[str, Any]:
+    """Describe how a file of ``stage`` is made; goes into every HDF5 and Parquet file.
+
+    It holds no clock time and no absolute path, so that the same work gives the same file anywhere.
+    """
+    program = Path(sys.argv[0]).name
+    return {
+        "stage": stage,
+        "command": " ".join(["pfes", *sys.argv[1:]]) if program == "pfes" else f"snakemake rule {stage}",
+        "pfes": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "parameters": dict(parameters),
+        "sources": {_short(Path(source)): file_digest(source) for source in sources},
+    }
+
+
+def _short(path: Path) -> str:
+    return "/".join(path.parts[-2:]) if path.is_absolute() else path.as_posix()
+
+
+def file_digest(path: Path | str) -> str:
+    """Return the SHA-256 of a file, or of the names and sizes of a folder of frames."""
+    path = Path(path)
+    if path.is_dir():
+        listing = "\n".join(f"{item.name} {item.stat().st_size}" for item in sorted(path.iterdir()))
+        return hashlib.sha256(listing.encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_digest(*modules: str) -> str:
+    """Return one digest over the source of ``modules`` (such as ``pfes.flow.sw_mro``) and every pfes module they import.
+
+    Snakemake reruns a rule when its script changes; this digest, as a parameter of the rule, makes it rerun when the
+    package code behind the script changes too, and only then.
+    """
+    used = modules_used(*modules)
+    return hashlib.sha256(b"".join(used[name] for name in sorted(used))).hexdigest()[:16]
+
+
+def modules_used(*modules: str) -> dict[str, bytes]:
+    """Return the source of ``modules`` and of every pfes module that they import, directly or not, by name.
+
+    A table of a module's name beside it (``rois.csv``) belongs to it.
+    """
+    found: dict[str, bytes] = {}
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        if name in found or name == "pfes":
+            continue
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"{name}: no such module to take a digest of")
+        found[name] = Path(spec.origin).read_bytes()
+        table = Path(spec.origin).with_suffix(".csv")
+        if table.exists():
+            found[table.name] = table.read_bytes()
+        todo += _pfes_imports(found[name].decode())
+    return found
+
+
+def _pfes_imports(source: str) -> list[str]:
+    """Return the pfes modules that a source imports; ``from package import name`` may mean a module or what is in one."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names if alias.name.split(".")[0] == "pfes"]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "pfes":
+            inner = [f"{node.module}.{alias.name}" for alias in node.names] if _is_package(node.module) else []
+            names += [node.module, *(name for name in inner if importlib.util.find_spec(name) is not None)]
+    return names
+
+
+def _is_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None

@@ -1,0 +1,282 @@
+"""The files that stages exchange: HDF5 for arrays, Parquet for tables.
+
+Formats (HDF5; ``{video}`` is a video_id, T the number of sampled frames)
+-------------------------------------------------------------------------
+See FORMATS: for every kind of file its datasets, their dimension names and units. The attributes of a file are
+``pfes_kind``, ``pfes_format`` (version), ``provenance`` (JSON) and the kind's own; each dataset has ``dims``,
+``units`` and ``crc32`` of its bytes.
+
+Promises
+--------
+A file is written under a temporary name, flushed to disk and renamed: a killed job leaves nothing or a whole file.
+A reader checks kind, version, dimensions and checksum, and names the rule to rerun.
+A video that cannot be used is a *refusal*: a file of the right name that holds only the reason. Reading it raises
+InputError with that reason, so that every later stage passes it on and no other video is lost.
+"""
+
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pfes.base.errors import InputError
+
+VERSION = 2
+log = logging.getLogger(__name__)
+
+# kind -> dataset -> (dimension names, units)
+FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
+    "truth": {
+        "intensity": (("frame",), "1"),
+        "landmarks": (("frame", "landmark", "xy"), "px of the recording"),
+        "expression": (("frame", "landmark", "xy"), "px of the recording"),
+    },
+    "faces": {
+        "landmarks": (("frame", "landmark", "xy"), "px of the recording"),
+        "native_frame": (("frame",), "frame"),
+        "found": (("frame",), "1"),
+        "state": (("frame",), "index of landmarks.STATES"),
+        "cut": (("frame",), "1"),
+        "faces": (("frame",), "1"),
+        "confidence": (("frame",), "1"),
+        "interocular": (("frame",), "px of the recording"),
+        "pose": (("frame", "yaw_pitch_roll"), "degree"),
+        "blur": (("frame",), "grey^2"),
+    },
+    "flow": {
+        "flow": (("frame", "window", "roi", "xy"), "px of the aligned crop"),
+        "valid": (("frame",), "1"),
+    },
+    "snippets": {
+        "snippets": (("frame", "window", "roi", "xy"), "px of the aligned crop"),
+        "valid": (("frame",), "1"),
+    },
+    "clips": {
+        "clips": (("clip", "step", "row", "column"), "grey level"),
+        "frames": (("clip", "step"), "frame"),
+        "instance": (("clip",), "1"),
+        "valid": (("clip",), "1"),
+    },
+    "stream": {"intensity/{video}": (("frame",), "1")},
+    "features": {"features/{video}": (("frame", "channel"), "1")},
+    "scores": {
+        "intensity/{video}": (("frame",), "1"),
+        "class_scores/{video}": (("frame", "class"), "1"),
+        "valid/{video}": (("frame",), "1"),
+        "outputs/{video}": (
+            ("frame", "output"),
+            "1",
+        ),  # of the fully supervised system only: see pfes.methods.supervised.losses
+    },
+}
+
+
+@contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; on success the file is flushed to disk and renamed, else removed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Writer:
+    """Appends blocks of frames to the datasets of one HDF5 file; see ``create``."""
+
+    def __init__(self, file: h5py.File, kind: str) -> None:
+        self._file, self._kind = file, kind
+        self._crc: dict[str, int] = {}
+
+    def append(self, name: str, block: NDArray[Any]) -> None:
+        """Append ``block`` along the first dimension (frames) of dataset ``name``."""
+        block = np.ascontiguousarray(block)
+        if name not in self._file:
+            self._create(name, block)
+        dataset = self._file[name]
+        dataset.resize(len(dataset) + len(block), axis=0)
+        dataset[len(dataset) - len(block) :] = block
+        self._crc[name] = zlib.crc32(block.tobytes(), self._crc.get(name, 0))
+        dataset.attrs["crc32"] = self._crc[name]
+
+    def set_attributes(self, **attributes: Any) -> None:
+        """Store attributes of the file."""
+        self._file.attrs.update(attributes)
+
+    def _create(self, name: str, block: NDArray[Any]) -> None:
+        dims, units = _format(self._kind, name)
+        if len(dims) != block.ndim:
+            raise ValueError(f"{self._kind}/{name}: expected dimensions {dims}, got an array of shape {block.shape}")
+        dataset = self._file.create_dataset(
+            name, shape=(0, *block.shape[1:]), maxshape=(None, *block.shape[1:]), dtype=block.dtype,
+            chunks=(max(1, min(64, len(block))), *block.shape[1:]), compression="gzip", compression_opts=1, shuffle=True,
+        )  # fmt: skip
+        dataset.attrs["dims"], dataset.attrs["units"] = json.dumps(dims), units
+
+
+@contextmanager
+def create(path: Path | str, kind: str, provenance: Mapping[str, Any], **attributes: Any) -> Iterator[Writer]:
+    """Open an HDF5 file of ``kind`` for streaming; it appears under its name only when the block ends without error."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(pfes_kind=kind, pfes_format=VERSION, provenance=json.dumps(provenance, default=str))
+        writer = Writer(file, kind)
+        writer.set_attributes(**attributes)
+        yield writer
+
+
+def write(
+    path: Path | str, kind: str, arrays: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any], **attributes: Any
+) -> None:
+    """Write whole ``arrays`` to an HDF5 file of ``kind``."""
+    with create(path, kind, provenance, **attributes) as writer:
+        for name, array in arrays.items():
+            writer.append(name, array)
+
+
+def read(path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
+    """Read and verify all datasets of an HDF5 file of ``kind``.
+
+    Raises
+    ------
+    InputError
+        The file is missing, of another kind or version, damaged, or a refusal (with the reason of the refusal).
+    """
+    with _open(path, kind) as file:
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, dataset in _datasets(file):
+            arrays[name] = dataset[()]
+            if zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes()) != dataset.attrs["crc32"]:
+                raise InputError(
+                    f"{path}: checksum of {name} does not match, the file is damaged; delete it and rerun rule {kind}"
+                )
+        return arrays
+
+
+def read_videos(paths: Iterable[Path | str], kind: str, group: str) -> dict[str, NDArray[Any]]:
+    """Return video_id -> array of the datasets ``group/{video}`` in several files of ``kind``."""
+    return {
+        name.removeprefix(f"{group}/"): array
+        for path in paths
+        for name, array in read(path, kind).items()
+        if name.startswith(f"{group}/")
+    }
+
+
+def attributes(path: Path | str, kind: str) -> dict[str, Any]:
+    """Read the attributes of an HDF5 file of ``kind``, ``provenance`` parsed."""
+    with _open(path, kind) as file:
+        return {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
+
+
+def describe(path: Path | str) -> dict[str, Any]:
+    """Return kind, format, provenance, shapes and refusal of any HDF5 or Parquet file of pfes."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        metadata = pq.read_schema(path).metadata or {}
+        if b"pfes_kind" not in metadata:
+            raise InputError(f"{path}: a Parquet file without pfes metadata; expected one written by pfes")
+        return {
+            "kind": metadata[b"pfes_kind"].decode(),
+            "format": int(metadata[b"pfes_format"]),
+            "rows": pq.read_metadata(path).num_rows,
+            "provenance": json.loads(metadata[b"provenance"]),
+        }
+    with _open(path) as file:
+        return {
+            **{key: value for key, value in file.attrs.items() if key != "provenance"},
+            "datasets": {
+                name: f"{dataset.dtype} {dict(zip(json.loads(dataset.attrs['dims']), dataset.shape, strict=True))}"
+                for name, dataset in _datasets(file)
+            },
+            "provenance": json.loads(file.attrs["provenance"]),
+        }
+
+
+def refuse(path: Path | str, kind: str, reason: str, provenance: Mapping[str, Any]) -> None:
+    """Write a refusal in place of a file of ``kind``: the video cannot be used, ``reason`` says why."""
+    write(path, kind, {}, provenance, refused=reason)
+
+
+@contextmanager
+def refusing(path: Path | str, kind: str, provenance: Mapping[str, Any]) -> Iterator[None]:
+    """Turn an InputError inside the block into a refusal at ``path``, so that other videos go on."""
+    try:
+        yield
+    except InputError as error:
+        log.warning("refused: %s", error)
+        refuse(path, kind, str(error), provenance)
+
+
+def refusal(path: Path | str, kind: str) -> str | None:
+    """Return why a video was refused, or None for a usable file."""
+    with _open(path) as file:
+        if file.attrs["pfes_kind"] != kind:
+            raise InputError(f"{path}: a file of kind {file.attrs['pfes_kind']!r}, expected {kind!r}")
+        return file.attrs.get("refused")
+
+
+def write_table(path: Path | str, kind: str, frame: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
+    """Write a table as Parquet with provenance."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = {"pfes_kind": kind, "pfes_format": str(VERSION), "provenance": json.dumps(provenance, default=str)}
+    with atomic(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata}), temporary)
+
+
+def read_table(path: Path | str, kind: str) -> pd.DataFrame:
+    """Read a table of ``kind``; raises InputError for another kind or a damaged file."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be read as Parquet ({error}); delete it and rerun rule {kind}") from error
+    found = (table.schema.metadata or {}).get(b"pfes_kind", b"nothing known").decode()
+    if found != kind:
+        raise InputError(f"{path}: holds {found}, expected {kind}")
+    return table.to_pandas()
+
+
+@contextmanager
+def _open(path: Path | str, kind: str | None = None) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        advice = f"; delete it and rerun rule {kind}" if kind else "; expected a file that pfes wrote"
+        raise InputError(f"{path}: cannot be read as HDF5 ({error}){advice}") from error
+    with file:
+        found, version = file.attrs.get("pfes_kind"), file.attrs.get("pfes_format")
+        if found is None:
+            raise InputError(f"{path}: an HDF5 file that pfes did not write")
+        if kind is not None and (found != kind or version != VERSION):
+            raise InputError(
+                f"{path}: {found!r} of format {version}, expected {kind!r} of format {VERSION}; rerun rule {kind}"
+            )
+        if kind is not None and "refused" in file.attrs:
+            raise InputError(str(file.attrs["refused"]))
+        yield file
+
+
+def _datasets(file: h5py.File) -> list[tuple[str, h5py.Dataset]]:
+    found: list[tuple[str, h5py.Dataset]] = []
+    file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def _format(kind: str, name: str) -> tuple[tuple[str, ...], str]:
+    datasets = FORMATS[kind]
+    return datasets[name] if name in datasets else datasets[f"{name.split('/')[0]}/{{video}}"]

@@ -1,0 +1,1 @@
+"""Benchmarks: speed, memory and accuracy on this machine."""

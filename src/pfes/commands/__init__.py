@@ -1,0 +1,1 @@
+"""The command pfes: what only the terminal needs."""

@@ -1,0 +1,395 @@
+"""The command ``pfes``."""
+
+import importlib.util
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.logging import RichHandler
+from rich.table import Table
+
+from pfes.base.errors import InputError
+
+# Numerical libraries take a second or more to import: each command imports what it needs, so that --help is instant.
+
+app = typer.Typer(
+    help="Find macro- and micro-expressions in face videos, trained from one labelled frame per expression.",
+    epilog="Train and evaluate on a dataset with Snakemake: see README.md. Try it: make demo.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+if importlib.util.find_spec("pfes.bench"):  # in a checkout; the wheel leaves it out
+    app.add_typer(importlib.import_module("pfes.bench.cli").bench, name="bench")
+console = Console()
+
+
+@app.command()
+def spot(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
+    model: Annotated[Path, typer.Option(help="A run folder such as results/demo, or one model.pt.")],
+    out: Annotated[Path, typer.Option(help="Folder for curve, proposals and overlay video.")],
+    experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    intensity: Annotated[
+        bool, typer.Option("--intensity", help="Also continuous intensity, from the run's models.")
+    ] = False,
+) -> None:
+    """Spot expressions in one video of your own."""
+    from pfes.base.logs import to_file
+    from pfes.commands.spot import spot as spot_video
+
+    logging.getLogger("pfes.base.store").setLevel(logging.ERROR)  # a refusal ends this command, which then says why
+    with to_file(out / "spot.log", logging.INFO):
+        found = spot_video(video, model, out, experiment=experiment, fps=fps, continuous=intensity)
+    table = Table(
+        "class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}"
+    )
+    for row in found.proposals.to_dict("records"):
+        times = [f"{row[name] / found.fps:.2f} s" for name in ("onset", "apex", "offset")]
+        table.add_row(row["class"], *times, f"{row['score']:.2f}")
+    console.print(table)
+    more = ", continuous_intensity.csv, continuous_intensity.png" if intensity else ""
+    console.print(f"{out / 'proposals.csv'}, intensity.csv, intensity.png, overlay.mp4{more}", soft_wrap=True)
+
+
+@app.command()
+def features(
+    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
+    out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+    format: Annotated[list[str], typer.Option(help="Also write npz or csv.")] = [],  # noqa: B006
+    plots: Annotated[bool, typer.Option("--plots", help="Also draw the motion of each ROI over time.")] = False,
+) -> None:
+    """Write snippets (SW-MRO optical flow at the regions of interest) of videos; no model is needed."""
+    from pfes.commands import extract
+    from pfes.workflow.check import read_config
+
+    if unknown := set(format) - set(extract.FORMATS):
+        raise InputError(f"--format {unknown.pop()}: expected {' or '.join(extract.FORMATS)}")
+    params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
+    lost = []
+    outcomes = extract.extract_all([str(video) for video in videos], out, params, fps=fps, jobs=jobs)
+    for number, outcome in enumerate(outcomes, 1):
+        files = [] if outcome.problem else extract.finish(out, outcome.name, format, plots=plots)
+        console.print(f"{number}/{len(videos)} {outcome.problem or ', '.join(map(str, files))}", soft_wrap=True)
+        lost += [outcome.problem] if outcome.problem else []
+    if lost:
+        raise InputError("\n  ".join([f"{len(lost)} of {len(videos)} recordings have no snippets:", *lost]))
+
+
+@app.command()
+def plot(
+    file: Annotated[Path, typer.Argument(help="A file of snippets or of flow (.h5).")],
+    out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
+    lag: Annotated[int, typer.Option(min=1, max=16, help="Frames over which motion is measured.")] = 8,
+) -> None:
+    """Draw how each region of interest moves over time."""
+    from pfes.drawing import flow_figures
+
+    flow_figures.write_trajectories(file, out, lag=lag)
+    console.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def arrows(
+    video: Annotated[Path, typer.Argument(help="The recording.")],
+    faces: Annotated[Path, typer.Option(help="Its file of stage faces (.h5).")],
+    frame: Annotated[list[int], typer.Option(help="Sampled frame, from 0; may be given several times.")],
+    out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
+    lag: Annotated[int, typer.Option(min=1, max=16, help="Frames over which motion is measured.")] = 8,
+) -> None:
+    """Draw the optical flow of some frames as arrows over the face."""
+    from pfes.drawing import flow_figures
+
+    flow_figures.write_arrows(str(video), faces, frame, out, lag=lag)
+    console.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def cache(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    key: Annotated[str | None, typer.Argument(help="With --prune: the one key to delete.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what is not in use, or KEY.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """List the cached files of faces and flow by what computed them, or delete those that no run uses."""
+    from pfes.flow import cache as files
+
+    table = Table("stage", "key", "files", "size", "in use", "parameters")
+    for entry in files.entries(run):
+        used = "yes" if entry.in_use else "no"
+        table.add_row(entry.stage, entry.key, str(entry.files), decimal(entry.bytes), used, entry.parameters)
+    console.print(table)
+    if not prune:
+        return
+    chosen = files.prunable(run, key)
+    total = f"{sum(entry.files for entry in chosen)} files, {decimal(sum(entry.bytes for entry in chosen))}"
+    names = ", ".join(f"{entry.stage}/{entry.key}" for entry in chosen)
+    if not chosen:
+        console.print("nothing to delete: all of it is in use")
+    elif yes or typer.confirm(f"delete {names} ({total})?"):
+        files.delete(chosen)
+        console.print(f"deleted {names} ({total})", soft_wrap=True)
+
+
+@app.command()
+def info(
+    file: Annotated[Path, typer.Argument(help="Any file of a run: .h5, .parquet or model.pt.")],
+) -> None:
+    """Print what a file holds and what made it."""
+    from pfes.base import store
+
+    if file.suffix == ".pt":
+        from pfes.training.model import load_model
+
+        description = load_model(file)[1]
+    else:
+        description = store.describe(file)
+    console.print_json(json.dumps(description, default=str))
+
+
+@app.command()
+def summary(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    intensity: Annotated[bool, typer.Option("--intensity", help="The table of continuous intensity instead.")] = False,
+) -> None:
+    """Print the results of a run and where its report is."""
+    from pfes.base import store
+    from pfes.report.tables import results_table
+
+    if intensity:
+        from pfes.intensity.comparison import rich_table
+
+        folder = run / "intensity"
+        clips = store.read_table(folder / "metrics.parquet", "intensity_metrics")
+        whole = store.read_table(folder / "recording_metrics.parquet", "intensity_recording_metrics")
+        metrics = {"spearman": "Spearman", "kendall": "Kendall", "mae": "error"}
+        console.print(rich_table(clips[clips["class"] == "all"], metrics, "Continuous intensity, per clip"))
+        metrics = {"auc": "AUC", "spearman": "Spearman", "mae": "error"}
+        console.print(rich_table(whole, metrics, "Continuous intensity, whole recordings"))
+        console.print(f"figures: {folder}", soft_wrap=True)
+        return
+
+    console.print(results_table(store.read_table(run / "evaluate" / "metrics.parquet", "metrics")))
+    console.print(f"report: {run / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    reference: Annotated[
+        str | None, typer.Option(help="Experiment that the others are compared with; else journal, or the first.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write as well, .csv or .parquet.")] = None,
+) -> None:
+    """Print the experiments of a run side by side: strict F1, intervals, seed spread, differences."""
+    from pfes.base import store
+    from pfes.evaluation import comparison
+
+    counts = run / "evaluate" / "counts.parquet"
+    if not counts.is_file():
+        raise InputError(f"{counts} is missing; expected a run folder such as results/demo whose evaluation is done")
+    if out is not None and out.suffix == ".parquet":
+        table = comparison.write_comparison(counts, out, reference=reference)
+    else:
+        table = comparison.compare(store.read_table(counts, "counts"), reference)
+    console.print(comparison.comparison_table(table))
+    if out is not None and out.suffix != ".parquet":
+        with store.atomic(out) as temporary:
+            temporary.write_text(table.to_csv(index=False, float_format="%.4f"), encoding="utf-8")
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Argument(help="Your configuration file.")],
+    estimate: Annotated[bool, typer.Option(help="Estimate hours and disk, which takes some seconds.")] = True,
+) -> None:
+    """Say what a run would find, before any work; ends with status 1 if something would be wrong."""
+    from pfes.workflow import check as checks
+
+    with console.status("reading labels, listing frames"):
+        findings = checks.check(config, costs=estimate)
+    console.print(checks.render(findings))
+    if findings.problems:
+        raise typer.Exit(1)
+    console.print("nothing wrong was found")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
+    dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")],
+    root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")],
+) -> None:
+    """Write a commented configuration for a dataset."""
+    from pfes.commands.starter import write_starter
+
+    written = write_starter(folder, dataset, root)
+    for path in written:
+        console.print(str(path), soft_wrap=True)
+    if len(written) > 1:
+        console.print("say in the sheets whose recordings these are, and label them: README.md, Your own dataset")
+    console.print(f"next: pfes check {written[0]}", soft_wrap=True)
+
+
+@app.command("export")
+def export_command(
+    videos: Annotated[Path, typer.Option(help="videos.parquet of a run, or a videos sheet.")],
+    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    out: Annotated[Path, typer.Option(help="File to write; for elan a folder, which gets one .eaf per video.")],
+    expressions: Annotated[Path | None, typer.Option(help="expressions.parquet of a run, or a sheet.")] = None,
+    proposals: Annotated[list[Path] | None, typer.Option(help="proposals.parquet of a run; once per fold.")] = None,
+    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
+) -> None:
+    """Write labels or proposals for another tool: MEGC list, ELAN or CSV."""
+    from pfes.exchange import annotations
+
+    table = annotations.read_videos(videos)
+    given = {"expressions": [expressions] if expressions else [], "proposals": proposals or []}
+    labels = {
+        kind: annotations.read_labels(paths, kind, table, first_frame=first_frame)
+        for kind, paths in given.items()
+        if paths
+    }
+    if not labels:
+        raise InputError("nothing to export; give --expressions or --proposals")
+    files = annotations.export_labels(labels, table, format, out, first_frame=first_frame)
+    counts = ", ".join(f"{len(found)} {kind}" for kind, found in labels.items())
+    console.print(f"{counts} of {len(table)} videos in {len(files)} files: {out}", soft_wrap=True)
+
+
+@app.command("import")
+def import_command(
+    files: Annotated[list[Path], typer.Argument(help="Files of the other tool.")],
+    videos: Annotated[Path, typer.Option(help="The videos sheet, or videos.parquet of a run.")],
+    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
+    labels: Annotated[str, typer.Option(help="Which tiers of ELAN files: expressions or proposals.")] = "expressions",
+    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Replace the sheet if it is there.")] = False,
+) -> None:
+    """Read labels of another tool and write them as the expressions sheet of a dataset."""
+    from pfes.exchange import annotations
+
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} is there already; choose another name, or replace it with --overwrite")
+    table = annotations.read_videos(videos)
+    found = annotations.import_labels(files, format, table, name=labels, first_frame=first_frame)
+    annotations.write_sheet(found, out, first_frame=first_frame)
+    console.print(f"{len(found)} labels of {found['video_id'].nunique()} videos: {out}", soft_wrap=True)
+
+
+@app.command()
+def labels(
+    dataset: Annotated[str, typer.Option(help="casme2, samm_lv or casme3.")],
+    labels: Annotated[Path, typer.Option(help="Label file of the release, an Excel file.")],
+    out: Annotated[Path, typer.Option(help="Folder for videos, expressions, repairs and refusals (Parquet).")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the recordings; without it frames are not counted.")
+    ] = None,
+    repair: Annotated[str, typer.Option(help="casme2: official or apex-symmetric.")] = "official",
+) -> None:
+    """Read the labels of an official release and print what is in them, with every repair and refusal."""
+    from pfes.commands.labels import write_labels
+
+    table = Table("what", "number", "which", title=str(labels))
+    for what, number, which in write_labels(dataset, labels, out, root=root, repair=repair):
+        table.add_row(what, str(number), which)
+    console.print(table)
+    console.print(f"{out}: videos, expressions, repairs, refusals (.parquet)", soft_wrap=True)
+
+
+@app.command("import-features")
+def import_features(
+    features: Annotated[Path, typer.Argument(help="Object array .npy of [T, 17, n, 2] per video, n >= 10.")],
+    out: Annotated[Path, typer.Option(help="Folder for snippets, videos and expressions.")],
+    annotations: Annotated[Path | None, typer.Option(help="Object array .npy of [I, 3 or 4] per video.")] = None,
+    names: Annotated[Path | None, typer.Option(help="Array .npy of subject/video per video.")] = None,
+    fps: Annotated[float, typer.Option(help="Frames per second of the features.")] = 30.0,
+    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in annotations.")] = 0,
+) -> None:
+    """Convert features in the published layout to those of pfes, without running code that they may hold."""
+    from pfes.exchange.published import import_published
+
+    count = import_published(features, out, annotations=annotations, names=names, fps=fps, first_frame=first_frame)
+    console.print(f"{count} videos: {out}/snippets, videos.parquet, expressions.parquet", soft_wrap=True)
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Folder that import-features wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for points, model and log.")],
+    held_out: Annotated[list[str] | None, typer.Option(help="Subject that is not trained on; may be repeated.")] = None,
+    config: Annotated[Path, typer.Option(help="Configuration, with defaults beside it.")] = Path("config/config.yaml"),
+    seed: Annotated[int, typer.Option(help="Seed of points and training.")] = 0,
+) -> None:
+    """Train one model on imported features; whole leave-one-subject-out runs are the workflow's."""
+    from pfes.exchange.published import train_imported
+
+    train_imported(folder, out, config, held_out=held_out or [], seed=seed)
+    console.print(f"{out}/model.pt, log.parquet, apexes.parquet", soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    instances: Annotated[Path, typer.Option(help="List of labelled expressions, CSV or Parquet.")],
+    proposals: Annotated[Path, typer.Option(help="List of predicted intervals, CSV or Parquet.")],
+    videos: Annotated[Path | None, typer.Option(help="List of all videos; else those in the two lists count.")] = None,
+    protocol: Annotated[str, typer.Option(help="strict, gim-release, megc2020 or megc-strs.")] = "strict",
+    iou: Annotated[float, typer.Option(help="Least intersection over union of a hit.")] = 0.5,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Dataset to score; repeat for several. Else those the proposals name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    all_protocols: Annotated[bool, typer.Option("--all-protocols", help="Score under every protocol.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Add 95 % intervals of F1 over subjects.")] = False,
+) -> None:
+    """Score predictions of any method: columns video, class, onset, offset; see docs/evaluation.md."""
+    from pfes.evaluation.protocols import PROTOCOLS
+    from pfes.evaluation.statistics import BootstrapParameters
+    from pfes.exchange import scoring
+
+    draws = BootstrapParameters() if intervals else None
+
+    def scored(name: str) -> dict[str, Any]:
+        return scoring.score_lists(
+            instances, proposals, videos, protocol=name, iou=iou, datasets=dataset or (), bootstrap=draws
+        )
+
+    results = [scored(name) for name in (PROTOCOLS if all_protocols else [protocol])]
+    if results[0]["datasets_left_out"]:
+        left_out = ", ".join(results[0]["datasets_left_out"])
+        print(f"pfes: not scored, no proposals: {left_out} (score it with --dataset)", file=sys.stderr)
+    if as_json:
+        found = {result["protocol"]: result for result in results} if all_protocols else results[0]
+        print(json.dumps(found, indent=2))
+    else:
+        console.print(scoring.score_table(results))
+        for result in results if intervals else ():
+            console.print(scoring.interval_line(result), highlight=False)
+
+
+def main() -> None:
+    """Run the command; bad input ends with one line and status 2."""
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=Console(stderr=True), show_path=False)],
+    )
+    try:
+        app()
+    except InputError as error:
+        print(f"pfes: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

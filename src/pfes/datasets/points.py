@@ -1,0 +1,136 @@
+"""Point labels: one labelled frame per instance, all that training may see of where an expression is.
+
+Conventions
+-----------
+Frames are sampled frames, 0-based; an instance is inclusive ``[onset, offset]``, its length d = offset - onset + 1.
+Modes: ``gaussian`` N(apex, (spread d)^2) truncated to the instance, ``apex`` the apex itself, ``uniform`` any frame
+of the instance, ``middle`` its midpoint, ``given`` an annotator's own click (column ``point`` of the expressions). The
+released points of P-FES (arXiv 2511.16952) have a standard deviation of .17 to .18 d around the apex; ``gaussian`` with
+the default spread gives .17 d on the labels of CAS(ME)^2 and SAMM-LV, the truncation taking off the rest.
+
+A point depends on (seed, video_id, instance) and its own instance alone: adding a video changes no other point.
+
+Differences
+-----------
+An instance without apex takes its midpoint as apex; an apex outside its instance takes the nearest frame inside.
+"""
+
+import hashlib
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from pfes.base import provenance, store
+from pfes.base.errors import InputError
+from pfes.base.records import POINT_COLUMNS
+
+PointMode = Literal["gaussian", "apex", "uniform", "middle", "given"]
+MODES: tuple[PointMode, ...] = ("gaussian", "apex", "uniform", "middle", "given")
+SHOWN = 10  # instances without a click that a message names
+
+
+@dataclass(frozen=True)
+class PointParameters:
+    """How points are drawn.
+
+    Parameters
+    ----------
+    mode : where in the instance the point lies; see the module's conventions.
+    spread : standard deviation of ``gaussian``, as a share of the instance's length.
+    """
+
+    mode: PointMode = "gaussian"
+    spread: float = 0.18
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InputError(f"points: mode {self.mode!r} is not known; expected one of {', '.join(MODES)}")
+        if self.spread <= 0:
+            raise InputError(f"points: spread {self.spread} must be above 0 (share of the instance's length)")
+
+
+def write_points(expressions_path: Path | str, out_path: Path | str, params: PointParameters, seed: int) -> None:
+    """Draw one point per row of an ``expressions`` table and write the ``points`` table."""
+    expressions = store.read_table(expressions_path, "expressions")
+    made = provenance.record("points", {**asdict(params), "seed": seed}, [expressions_path])
+    store.write_table(out_path, "points", draw_points(expressions, params, seed), made)
+
+
+def draw_points(expressions: pd.DataFrame, params: PointParameters, seed: int) -> pd.DataFrame:
+    """Return one point per instance.
+
+    Parameters
+    ----------
+    expressions : table with records.EXPRESSION_COLUMNS, and ``point`` (sampled frame) for the mode ``given``.
+    seed : any integer; with the video_id and the instance it fixes each point.
+
+    Returns
+    -------
+    table with records.POINT_COLUMNS, in the order of ``expressions``; ``frame`` int64, inside [onset, offset].
+
+    Raises
+    ------
+    InputError
+        Mode ``given``, and an instance has no click, or one outside of it; all of them are named.
+    """
+    points = expressions.loc[:, ["subject", "video_id", "instance", "class"]].reset_index(drop=True)
+    if params.mode == "given":
+        return points.assign(frame=_clicks(expressions))[list(POINT_COLUMNS)]
+    labels = zip(expressions["onset"], expressions["apex"], expressions["offset"], strict=True)
+    names = zip(points["video_id"], points["instance"], strict=True)
+    points["frame"] = np.array(
+        [
+            _draw(int(onset), float(apex), int(offset), params, _generator(seed, video_id, instance))
+            for (onset, apex, offset), (video_id, instance) in zip(labels, names, strict=True)
+        ],
+        np.int64,
+    )
+    return points[list(POINT_COLUMNS)]
+
+
+def _clicks(expressions: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the column ``point`` as frames [I]."""
+    clicks = pd.to_numeric(expressions.get("point", pd.Series(np.nan, expressions.index)))
+    outside = ~clicks.between(expressions["onset"], expressions["offset"])
+    if outside.any():
+        named = [_named(row) for row in expressions[outside].assign(point=clicks).head(SHOWN).to_dict("records")]
+        more = f" and {outside.sum() - SHOWN} more" if outside.sum() > SHOWN else ""
+        raise InputError(
+            f"points: mode given, but {outside.sum()} of {len(expressions)} instances have no click inside: "
+            f"{'; '.join(named)}{more}; fill the column point of the expressions sheet, or choose another mode"
+        )
+    return clicks.to_numpy(np.int64)
+
+
+def _named(row: Mapping[Hashable, Any]) -> str:
+    click = "none" if pd.isna(row["point"]) else f"{row['point']:g}"
+    return f"row {row['row']} ({row['video_id']}, {row['class']} {row['onset']}..{row['offset']}: {click})"
+
+
+def _draw(onset: int, apex: float, offset: int, params: PointParameters, generator: np.random.Generator) -> int:
+    middle = (onset + offset) // 2
+    apex = float(np.clip(middle if pd.isna(apex) else apex, onset, offset))
+    if params.mode == "gaussian":
+        frame = _truncated_normal(apex, params.spread * (offset - onset + 1), onset, offset, generator.random())
+    elif params.mode == "uniform":
+        frame = generator.integers(onset, offset + 1)
+    else:
+        frame = apex if params.mode == "apex" else middle
+    return int(np.clip(np.rint(frame), onset, offset))
+
+
+def _truncated_normal(mean: float, deviation: float, low: float, high: float, uniform: float) -> float:
+    """Return the quantile ``uniform`` in [0, 1) of N(mean, deviation^2) truncated to [low, high]."""
+    below, above = ndtr((low - mean) / deviation), ndtr((high - mean) / deviation)
+    return mean + deviation * float(ndtri(below + uniform * (above - below)))
+
+
+def _generator(seed: int, video_id: str, instance: object) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed}\0{video_id}\0{instance}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))

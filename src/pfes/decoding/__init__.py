@@ -1,0 +1,1 @@
+"""From curves and outputs of one video to proposals: pure functions."""

@@ -1,0 +1,1 @@
+"""Stage evaluate: proposals against labelled expressions, counts before ratios, intervals over subjects."""

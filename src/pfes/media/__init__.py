@@ -1,0 +1,1 @@
+"""Recordings: decoded into frames with their times, and video written."""

@@ -1,0 +1,1 @@
+"""GIM (Deng, Hayashi, Nagahara): pseudo-labels and losses in three forms."""

@@ -1,0 +1,134 @@
+"""Terms that the forms of the P-FES loss share, and their weights.
+
+Deng, Hayashi, Nagahara, ICLR 2025 (equation numbers are of this paper), and arXiv 2511.16952,
+doi 10.1109/TBIOM.2026.3651893.
+
+Conventions
+-----------
+T frames of one video. a [T] intensity in (0, 1), s [T, 2] class scores in (0, 1), labels of pfes.methods.gim.pseudo_labels. Class
+order macro, micro. A frame is *reliable* where its soft label exceeds .5. A mean over no frame is 0, never NaN, so an
+absent class contributes 0. Nothing here waits for the device: masks, no data-dependent shapes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pfes.base.errors import InputError
+from pfes.methods.gim.pseudo_labels import PseudoLabels, by_class, within
+
+RELIABLE = 0.5  # of a soft label
+APEX_HALF = (2, 1)  # frames on each side of a pseudo-apex with class target 1: macro, micro
+NEAR = 6  # frames around a reliable frame with class target 0
+IGNORED = -1.0  # class target of all other frames
+FOCUS = 0.25  # a class score near this is neutral enough: its penalty shrinks
+FLOOR = 1e-12  # least argument of a logarithm; a sigmoid in single precision is 0, 1, or far enough from both
+
+IntensityLoss = Literal["mse", "bce"]
+
+
+@dataclass(frozen=True)
+class LossParameters:
+    """Weights of the loss terms; a weight of 0 leaves the term out.
+
+    The defaults are those of the journal form for CAS(ME)^2; for SAMM-LV norm .3 and contrast 2e-6. The conference form
+    has contrast 1.4e-4 for CAS(ME)^2, 2e-5 for SAMM-LV. The form ``as_released`` reads only ``norm`` and ``contrast``.
+
+    Parameters
+    ----------
+    intensity : mean square (``mse``) or binary cross-entropy (``bce``) of intensity and label.
+    intensity_weight : weight of that term, over labelled and neutral frames.
+    action : weight of the action classification (conference only).
+    smooth : l1, weight of the mean |a_t+1 - a_t|.
+    norm : l2, weight of the mean intensity.
+    contrast : l3, coefficient of the intensity-aware contrastive loss (IAC).
+    temperature : tau of IAC.
+    reward : weight of the mean intensity over reliable macro and micro frames, subtracted (journal only).
+    apex_weight : weight of the apex classification of macro and micro (journal only).
+    apex_alpha : share of the positive frames in it, macro and micro.
+    """
+
+    intensity: IntensityLoss = "mse"
+    intensity_weight: float = 1.0
+    action: float = 1.0
+    smooth: float = 0.1
+    norm: float = 2.5
+    contrast: float = 1.4e-5
+    temperature: float = 0.5
+    reward: tuple[float, float] = (0.4, 0.6)
+    apex_weight: tuple[float, float] = (1.0, 1.8)
+    apex_alpha: tuple[float, float] = (0.90, 0.93)
+
+    def __post_init__(self) -> None:
+        if self.intensity not in get_args(IntensityLoss):
+            raise InputError(f"loss: intensity {self.intensity!r} is not known; expected mse or bce")
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of ``values`` where ``mask``; 0 where the mask is empty."""
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
+
+
+def log(values: Tensor) -> Tensor:
+    """Return the logarithm of ``values`` in [0, 1], finite also at 0."""
+    return values.clamp_min(FLOOR).log()
+
+
+def summed(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``terms`` and their sum ``total``."""
+    return {**terms, "total": torch.stack(list(terms.values())).sum()}
+
+
+def intensity_loss(intensity: Tensor, soft: Tensor, mask: Tensor, kind: IntensityLoss = "mse") -> Tensor:
+    """Return the mean over the frames of ``mask`` of (a - label)^2 (eq. 9), or of their binary cross-entropy."""
+    if kind == "mse":
+        return masked_mean((intensity - soft).square(), mask)
+    return masked_mean(-(soft * log(intensity) + (1 - soft) * log(1 - intensity)), mask)
+
+
+def smooth_loss(intensity: Tensor, valid: Tensor, *, signed: bool = False) -> Tensor:
+    """Return the mean of |a_t+1 - a_t| over neighbouring valid frames (eq. 11); ``signed``, without the absolute value."""
+    steps = intensity[1:] - intensity[:-1]
+    return masked_mean(steps if signed else steps.abs(), valid[1:] & valid[:-1])
+
+
+def norm_loss(intensity: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean intensity over the valid frames (eq. 10)."""
+    return masked_mean(intensity, valid)
+
+
+def reward_loss(intensity: Tensor, labels: PseudoLabels, weights: tuple[float, float]) -> Tensor:
+    """Return minus the weighted mean intensities over reliable macro and micro frames."""
+    macro, micro = (masked_mean(intensity, row) for row in labels.soft > RELIABLE)
+    return -(weights[0] * macro + weights[1] * micro)
+
+
+def apex_targets(labels: PseudoLabels, valid: Tensor) -> Tensor:
+    """Return [2, T] targets of the class scores: 1, 0, or IGNORED.
+
+    0 on neutral frames and within NEAR frames of a reliable frame of either class, then 1 within APEX_HALF of a
+    pseudo-apex of the class.
+    """
+    reliable = (labels.soft > RELIABLE).any(0).to(labels.soft.dtype)
+    near = functional.max_pool1d(reliable[None], 2 * NEAR + 1, stride=1, padding=NEAR)[0] > 0
+    zero = torch.where((near | labels.neutral) & valid, 0.0, IGNORED)
+    apex = within(labels.apex_frames, by_class(APEX_HALF, labels.point_classes), valid)
+    own = torch.stack([(apex & (labels.point_classes == c)[:, None]).any(0) for c in (0, 1)])
+    return torch.where(own, 1.0, zero)
+
+
+def apex_loss(scores: Tensor, targets: Tensor, alpha: float, valid: Tensor) -> Tensor:
+    """Return P_c of one class.
+
+    P_c = -sum{alpha |1 - s| log s on targets 1; (1 - alpha) |.25 - s| log(1 - s) on targets 0} / T, T the valid frames.
+
+    Parameters
+    ----------
+    scores : s [T] in (0, 1); targets : [T], 1, 0 or IGNORED.
+    """
+    positive = alpha * (1 - scores) * log(scores) * (targets == 1)
+    negative = (1 - alpha) * (FOCUS - scores).abs() * log(1 - scores) * (targets == 0)
+    return -(positive + negative).sum() / valid.sum().clamp_min(1)

@@ -1,0 +1,303 @@
+"""Pseudo-labels: a soft intensity for the frames around each point (GIM), and which frames are surely neutral.
+
+Gaussian-based instance-adaptive intensity modelling: Deng, Hayashi, Nagahara, ICLR 2025, and arXiv 2511.16952,
+doi 10.1109/TBIOM.2026.3651893; equation numbers are those of the ICLR paper.
+
+Conventions
+-----------
+T frames of one video, I points, D channels. Frames 0-based, ranges inclusive and clipped to the video, the last frame
+counts. Class order macro, micro; a macro and a micro instance may share frames, hence one row of labels per class.
+x_j is the hidden feature (X of pfes.network.heads) and a_j the intensity of frame j; no gradient flows through labels.
+Epochs count from 0. Nothing here waits for the device: shapes depend on T, I and the parameters alone.
+
+Stages
+------
+1 (hard_epochs): label 1 on p +- 5 (macro), +- 3 (micro).
+2 (gaussian_epochs): soft label around x_p on p +- 4, +- 2.
+3 (the rest): soft label around the pseudo-apex, on a range as long as the intensity says.
+
+Strategies, of the soft label on a range K of stages 2 and 3
+------------------------------------------------------------
+gim         exp(-|x_j - mu|^2 / (2 sigma^2)), mu = x at the pseudo-apex, sigma^2 the mean of |x_j - mu|^2 over K.
+class-wise  the same with mu = the mean x of all points of the class in this video; its points, not its pseudo-apexes.
+cosine      cosine similarity of x_j to x at the pseudo-apex, 0 where it is negative (ours).
+hard        1.
+
+Differences
+-----------
+The release has its own ranges and constants (pfes.methods.gim.losses.release); of these the clamp of the half-width is a parameter
+here (``half_widths``). Of overlapping instances of one class one whole instance is kept, drawn per call (``random``).
+A video without any point has no labelled expression, so all of its frames are neutral (``empty_is_neutral``); by eq. 6
+to the letter it would teach nothing. Frames that are not valid are never labelled.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pfes.base.errors import InputError
+
+Overlap = Literal["random", "higher", "lower", "later"]
+Strategy = Literal["gim", "hard", "cosine", "class-wise"]
+LabelPass = Literal["clean", "as_released"]
+HARD_HALF = (5, 3)  # stage 1, frames on each side: macro, micro
+GAUSSIAN_HALF = (4, 2)  # stage 2
+MARGIN = 1e-4  # frames; keeps d L / 2 = 1.2 * 5 / 2 at 3 in floating point
+
+
+@dataclass(frozen=True)
+class GimParameters:
+    """Parameters of the pseudo-labels; the defaults are the paper's, for 100 epochs.
+
+    Parameters
+    ----------
+    hard_epochs, gaussian_epochs : length of stages 1 and 2.
+    theta_start, theta_end : intensity threshold of eq. 3; falls linearly from the first epoch of stage 3 on.
+    theta_epochs : epochs of training after which theta has reached ``theta_end``.
+    k_c : search window of macro and micro, frames: the pseudo-apex lies within k_c / 4 of the point, the range is
+        counted within k_c / 2 of the pseudo-apex.
+    d : range over counted frames (eq. 4).
+    half_widths : least and most half-width of the range for macro and micro, frames; None for the paper's form,
+        ((8, 18), (4, 8)) for the release's.
+    strategy : soft label of stages 2 and 3.
+    overlap : of two instances of one class that share frames, which one labels them.
+    label_pass : x and a come from a pass without dropout and gradient (``clean``), or from the training pass with
+        dropout where the published code has it (``as_released``).
+    empty_is_neutral : all frames of a video without points are neutral.
+    """
+
+    hard_epochs: int = 1
+    gaussian_epochs: int = 4
+    theta_start: float = 0.8
+    theta_end: float = 0.5
+    theta_epochs: int = 30
+    k_c: tuple[int, int] = (32, 16)
+    d: float = 1.2
+    half_widths: tuple[tuple[int, int], tuple[int, int]] | None = None
+    strategy: Strategy = "gim"
+    overlap: Overlap = "random"
+    label_pass: LabelPass = "clean"
+    empty_is_neutral: bool = True
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("strategy", Strategy), ("overlap", Overlap), ("label_pass", LabelPass)):
+            value, known = getattr(self, name), get_args(allowed)
+            if value not in known:
+                raise InputError(f"gim: {name} {value!r} is not known; expected one of {', '.join(known)}")
+
+    def stage(self, epoch: int) -> int:
+        """Return the stage 1, 2 or 3 of ``epoch``."""
+        return 1 + (epoch >= self.hard_epochs) + (epoch >= self.hard_epochs + self.gaussian_epochs)
+
+    def theta(self, epoch: int) -> float:
+        """Return the threshold of eq. 3 in ``epoch``: theta_start up to the first epoch of stage 3, then falling."""
+        first = self.hard_epochs + self.gaussian_epochs
+        share = (epoch - first) / max(self.theta_epochs - 1 - first, 1)
+        return self.theta_start + (self.theta_end - self.theta_start) * min(max(share, 0.0), 1.0)
+
+    def longest_half(self) -> int:
+        """Return the greatest half-width that any range of any stage can have, frames."""
+        if self.half_widths is not None:
+            halves = [most for _, most in self.half_widths]
+        else:
+            halves = [int(self.d * (2 * (k // 2) + 1) / 2 + MARGIN) for k in self.k_c]
+        return max(*halves, *HARD_HALF, *GAUSSIAN_HALF)
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Labels of one video in one epoch.
+
+    Parameters
+    ----------
+    soft : [2, T] soft intensity labels in [0, 1] of macro and micro, 0 where unlabelled.
+    labelled : [2, T] bool, where ``soft`` holds a label.
+    neutral : [T] bool, frames taken as neutral (label 0).
+    apex_frames : [I] pseudo-apex of each point; the point itself in stages 1 and 2.
+    half_widths : [I] int64, the range of each instance in frames on each side of ``apex_frames``.
+    point_classes : [I] class index of each point.
+    stage : 1, 2 or 3.
+    most_labelled : bound on the number of labelled frames, known without reading the tensors.
+    """
+
+    soft: Tensor
+    labelled: Tensor
+    neutral: Tensor
+    apex_frames: Tensor
+    half_widths: Tensor
+    point_classes: Tensor
+    stage: int
+    most_labelled: int
+
+
+@torch.no_grad()
+def pseudo_labels(
+    epoch: int,
+    hidden: Tensor,
+    intensity: Tensor,
+    point_frames: Tensor,
+    point_classes: Tensor,
+    params: GimParameters,
+    *,
+    valid: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> PseudoLabels:
+    """Return the pseudo-labels of one video.
+
+    Parameters
+    ----------
+    hidden : x [T, D]; intensity : a [T] in [0, 1]; both of the pass ``params.label_pass``.
+    point_frames, point_classes : int64 [I], classes 0 macro and 1 micro.
+    valid : [T] bool, frames that may be labelled; None for all.
+    generator : of the ``random`` overlap rule.
+    """
+    valid = torch.ones_like(intensity, dtype=torch.bool) if valid is None else valid
+    stage, apex, strategy = params.stage(epoch), point_frames, params.strategy
+    if stage == 1:
+        half, strategy = by_class(HARD_HALF, point_classes), "hard"
+    elif stage == 2:
+        half = by_class(GAUSSIAN_HALF, point_classes)
+    else:
+        apex = pseudo_apex(intensity, point_frames, point_classes, params.k_c, valid)
+        half = half_widths(intensity, apex, point_classes, params.theta(epoch), params, valid)
+    inside = within(apex, half, valid)
+    longest = params.longest_half()
+    if strategy == "hard":
+        soft = inside.to(hidden.dtype)
+    elif strategy == "cosine":
+        soft = cosine(hidden, hidden[apex], apex, inside, longest)
+    else:
+        mu = hidden[apex] if strategy == "gim" else class_means(hidden[point_frames], point_classes)
+        soft = gaussian(hidden, mu, apex, inside, longest)
+    soft, labelled = merge(soft, inside, point_frames, point_classes, params.overlap, generator)
+    neutral = neutral_frames(intensity, labelled.any(0), valid)
+    if params.empty_is_neutral and len(point_frames) == 0:
+        neutral = valid.clone()
+    most = min(len(point_frames) * (2 * longest + 1), len(intensity))
+    return PseudoLabels(soft, labelled, neutral, apex, half, point_classes, stage, most)
+
+
+def by_class(values: tuple[int, int], point_classes: Tensor) -> Tensor:
+    """Return int64 [I], the value of each point's class."""
+    return torch.where(point_classes == 0, values[0], values[1])
+
+
+def within(centres: Tensor, half: Tensor, valid: Tensor) -> Tensor:
+    """Return [I, T] bool: the valid frames j with |j - centre| <= half."""
+    frames = torch.arange(len(valid), device=valid.device)
+    return ((frames - centres[:, None]).abs() <= half[:, None]) & valid
+
+
+def pseudo_apex(
+    intensity: Tensor, point_frames: Tensor, point_classes: Tensor, k_c: tuple[int, int], valid: Tensor
+) -> Tensor:
+    """Return [I], for each point p the first frame of highest intensity among |j - p| <= k_c / 4 (eq. 1).
+
+    A point without a valid frame so near is its own pseudo-apex.
+    """
+    near = within(point_frames, by_class(k_c, point_classes) / 4, valid)
+    apex = torch.where(near, intensity, -1.0).argmax(1)
+    return torch.where(near.any(1), apex, point_frames)
+
+
+def half_widths(
+    intensity: Tensor, apex: Tensor, point_classes: Tensor, theta: float, params: GimParameters, valid: Tensor
+) -> Tensor:
+    """Return int64 [I], the whole frames in d L / 2; L counts a > theta among |j - apex| <= k_c / 2 (eq. 3)."""
+    near = within(apex, by_class(params.k_c, point_classes) / 2, valid)
+    half = torch.floor((near & (intensity > theta)).sum(1) * (params.d / 2) + MARGIN).long()
+    if params.half_widths is not None:
+        least, most = (by_class(bounds, point_classes) for bounds in zip(*params.half_widths, strict=True))
+        half = torch.clamp(half, least, most)
+    return half
+
+
+def gaussian(hidden: Tensor, mu: Tensor, centres: Tensor, inside: Tensor, longest: int, epsilon: float = 0.0) -> Tensor:
+    """Return [I, T], exp(-|x_j - mu|^2 / (2 sigma^2 + epsilon)) on ``inside``, 0 elsewhere (eq. 4, 5).
+
+    sigma^2 is the mean of |x_j - mu|^2 over ``inside``. Where it is 0 all features are equal and the label is 1.
+
+    Parameters
+    ----------
+    hidden : x [T, D]; mu : [I, D]; centres : [I].
+    inside : [I, T] bool, true at most ``longest`` frames from the centre.
+    """
+    frames, near, mask = _window(hidden, centres, inside, longest)
+    squared = (near - mu[:, None]).square().sum(2) * mask  # [I, W]
+    variance = squared.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+    soft = torch.exp(-squared / (2 * variance + epsilon).clamp_min(torch.finfo(hidden.dtype).tiny))
+    return _spread(soft * mask, frames, longest, len(hidden))
+
+
+def cosine(hidden: Tensor, mu: Tensor, centres: Tensor, inside: Tensor, longest: int) -> Tensor:
+    """Return [I, T], the cosine similarity of x_j and mu on ``inside``, 0 elsewhere and where it is negative."""
+    frames, near, mask = _window(hidden, centres, inside, longest)
+    soft = functional.cosine_similarity(near, mu[:, None], dim=2).clamp(0, 1)
+    return _spread(soft * mask, frames, longest, len(hidden))
+
+
+def class_means(points: Tensor, point_classes: Tensor) -> Tensor:
+    """Return [I, D], for each point the mean of ``points`` [I, D] over the points of its class."""
+    same = (point_classes[:, None] == point_classes).to(points.dtype)  # [I, I]
+    return same @ points / same.sum(1, keepdim=True)
+
+
+def _window(hidden: Tensor, centres: Tensor, inside: Tensor, longest: int) -> tuple[Tensor, Tensor, Tensor]:
+    # frames [I, W] around each centre (some beyond the video), x there [I, W, D], and which of them are inside [I, W]
+    frames = centres[:, None] + torch.arange(-longest, longest + 1, device=hidden.device)
+    held = frames.clamp(0, len(hidden) - 1)
+    return frames, hidden[held], inside.gather(1, held) & (frames == held)
+
+
+def _spread(values: Tensor, frames: Tensor, longest: int, count: int) -> Tensor:
+    # values [I, W] at frames [I, W] -> [I, T]; the margin takes what lies beyond the video
+    padded = values.new_zeros(len(values), count + 2 * longest)
+    return padded.scatter(1, frames + longest, values)[:, longest : longest + count]
+
+
+def merge(
+    soft: Tensor,
+    inside: Tensor,
+    point_frames: Tensor,
+    point_classes: Tensor,
+    overlap: Overlap,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Merge labels per instance [I, T] to labels per class: soft [2, T] and labelled [2, T].
+
+    Where instances of one class overlap, one of them labels the frame: ``random`` an instance drawn for all its frames,
+    ``higher`` or ``lower`` by label, ``later`` the later point (of equal frames the one listed later).
+    """
+    own = torch.stack([inside & (point_classes == c)[:, None] for c in (0, 1)])  # [2, I, T]
+    labelled = own.any(1)
+    if len(soft) == 0:
+        return soft.new_zeros(labelled.shape), labelled
+    if overlap == "random":
+        device = generator.device if generator is not None else soft.device
+        draws = torch.rand(len(soft), generator=generator, device=device)
+        priority = draws.to(soft.device, soft.dtype, non_blocking=True)[:, None].expand_as(soft)
+    elif overlap == "later":
+        priority = point_frames.argsort(stable=True).argsort().to(soft.dtype)[:, None].expand_as(soft)
+    else:
+        priority = soft if overlap == "higher" else -soft
+    winner = torch.where(own, priority, -torch.inf).argmax(1, keepdim=True)  # [2, 1, T]
+    return soft.expand_as(own).gather(1, winner)[:, 0] * labelled, labelled
+
+
+def neutral_frames(intensity: Tensor, labelled: Tensor, valid: Tensor, least: int = 0) -> Tensor:
+    """Return [T] bool: the N_neut = min(N_exp, T - N_exp) unlabelled frames of lowest intensity (eq. 6).
+
+    N_exp counts ``labelled`` [T], T the valid frames; of equal intensities the earlier frame comes first.
+
+    Parameters
+    ----------
+    least : at least so many, as far as there are unlabelled frames.
+    """
+    free = valid & ~labelled
+    count = torch.minimum(labelled.sum(), free.sum()).clamp_min(least)
+    order = torch.where(free, intensity, torch.inf).argsort(stable=True)
+    chosen = torch.arange(len(order), device=order.device) < count
+    return torch.zeros_like(free).scatter(0, order, chosen) & free

@@ -1,0 +1,1 @@
+"""The network: SpotFormer and the heads on it."""

@@ -1,0 +1,1 @@
+"""The end of a run: its page, its tables and figures for a paper, what it had to leave out."""

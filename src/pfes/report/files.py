@@ -1,0 +1,72 @@
+"""The files of a run that its report reads, and what can be said of a run from their names and refusals alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pfes.base import store
+
+Key = tuple[str, int]  # experiment, seed
+
+
+@dataclass(frozen=True)
+class IntensityFiles:
+    """The files of continuous intensity (``pfes.intensity``), of the first seed but for ``metrics``.
+
+    Attributes
+    ----------
+    metrics, recordings : tables of every system and reference, over clips and over whole recordings
+    curves : system -> curves of clips, one path per fold
+    streams : intensity of whole recordings by the first system, one path per fold
+    """
+
+    metrics: Path
+    recordings: Path
+    curves: Mapping[str, Sequence[Path]]
+    streams: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of a run; ``proposals`` and ``scores`` are by (experiment, seed), one path per fold or baseline.
+
+    Attributes
+    ----------
+    faces, snippets, truth : video_id -> file; ``snippets`` adds refusals made after ``faces``, ``truth`` is of the demo
+    recordings : video_id -> video file or folder of frames; read for thumbnails only
+    statistics : kind -> further table of rule ``evaluate``; what is not there is left out of the report
+    benchmarks : stage -> benchmark files of Snakemake (tab-separated)
+    intensity : of continuous intensity, where the run has it
+    """
+
+    videos: Path
+    expressions: Path
+    repairs: Path
+    refusals: Path
+    metrics: Path
+    matches: Path
+    proposals: Mapping[Key, Sequence[Path]]
+    faces: Mapping[str, Path]
+    scores: Mapping[Key, Sequence[Path]] = field(default_factory=dict)
+    snippets: Mapping[str, Path] = field(default_factory=dict)
+    truth: Mapping[str, Path] = field(default_factory=dict)
+    recordings: Mapping[str, Path] = field(default_factory=dict)
+    statistics: Mapping[str, Path] = field(default_factory=dict)
+    benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    intensity: IntensityFiles | None = None
+
+    def first_seeds(self) -> list[Key]:
+        """Return (experiment, lowest seed) of every experiment that has proposals: those with curves first, as given."""
+        names = dict.fromkeys(name for name, _ in self.proposals)
+        keys = [(name, min(seed for other, seed in self.proposals if other == name)) for name in names]
+        return sorted(keys, key=lambda key: key not in self.scores)
+
+    def why_refused(self, video_id: str, stated: object) -> str | None:
+        """Return the first reason for which a video was refused: ``stated`` in the table, of its faces or its snippets."""
+        if isinstance(stated, str) and stated:
+            return stated
+        for kind, paths in (("faces", self.faces), ("snippets", self.snippets)):
+            reason = store.refusal(paths[video_id], kind) if video_id in paths else None
+            if reason is not None:
+                return reason
+        return None if video_id in self.faces else "no file of faces for this video; rerun rule faces"

@@ -1,0 +1,1 @@
+"""Stage spot: the tables of proposals of a run, learned and training-free."""

@@ -1,0 +1,102 @@
+"""Stage spot: proposals of every video of a scores file, as a table.
+
+Columns are records.PROPOSAL_COLUMNS: frames are sampled, ``native_`` those of the recording, ``_s`` seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pfes.base import provenance, store
+from pfes.base.errors import InputError
+from pfes.base.records import PROPOSAL_COLUMNS
+from pfes.decoding.proposals import SpotParameters, propose
+from pfes.decoding.start_end import decode
+
+_INTEGERS = ("onset", "apex", "offset", "native_onset", "native_apex", "native_offset")
+_TEXTS = ("subject", "video_id", "class")
+
+
+def write_proposals(
+    scores_path: Path | str,
+    videos_path: Path | str,
+    faces_paths: Mapping[str, Path | str],
+    out_path: Path | str,
+    params: SpotParameters,
+) -> None:
+    """Spot every video of a scores file and write the table of proposals.
+
+    Parameters
+    ----------
+    scores_path
+        HDF5 of kind ``scores``; a refused video is not in it and gets no proposal. Where it has the ``outputs`` of the
+        fully supervised system, these are decoded (pfes.decoding.start_end) and not the curves.
+    videos_path
+        Table ``videos``: subject of each video_id.
+    faces_paths
+        video_id -> HDF5 of kind ``faces``: native frame of each sampled frame, sampled fps.
+
+    Raises
+    ------
+    InputError
+        A scored video is not in the table or has no faces file, or the two differ in their number of frames.
+    """
+    scores = store.read(scores_path, "scores")
+    subjects = store.read_table(videos_path, "videos").set_index("video_id")["subject"]
+    scored = [name.removeprefix("intensity/") for name in scores if name.startswith("intensity/")]
+    tables = []
+    for video_id in scored:
+        if video_id not in subjects.index or video_id not in faces_paths:
+            missing = videos_path if video_id not in subjects.index else "the faces files"
+            raise InputError(f"{scores_path}: video {video_id} is not in {missing}; rerun rule features")
+        faces, fps = read_faces(faces_paths[video_id])
+        intensity, class_scores = scores[f"intensity/{video_id}"], scores[f"class_scores/{video_id}"]
+        check_length(video_id, scores_path, len(intensity), len(faces["native_frame"]))
+        valid = scores[f"valid/{video_id}"] > 0
+        if f"outputs/{video_id}" in scores:
+            found = decode(scores[f"outputs/{video_id}"], params.supervised, valid=valid)
+        else:
+            found = propose(intensity, class_scores, params, valid=valid, fps=fps)
+        tables.append(locate(found, str(subjects[video_id]), video_id, faces["native_frame"], fps))
+    sources = [scores_path, videos_path, *(faces_paths[video_id] for video_id in scored)]
+    store.write_table(out_path, "proposals", concatenate(tables), provenance.record("spot", asdict(params), sources))
+
+
+def read_faces(path: Path | str) -> tuple[dict[str, NDArray[Any]], float]:
+    """Read a ``faces`` file: its arrays (``native_frame`` [T], ``found`` [T], ...) and sampled frames per second."""
+    return store.read(path, "faces"), float(store.attributes(path, "faces")["fps"])
+
+
+def check_length(video_id: str, path: Path | str, found: int, expected: int) -> None:
+    """Raise InputError unless a curve has as many frames as the faces file of its video."""
+    if found != expected:
+        raise InputError(f"{path}: {found} frames of {video_id}, but its faces file has {expected}; rerun rule flow")
+
+
+def locate(
+    proposals: pd.DataFrame, subject: str, video_id: str, native_frame: NDArray[Any], fps: float
+) -> pd.DataFrame:
+    """Add to proposals (FRAME_COLUMNS) the video, native frames and seconds: PROPOSAL_COLUMNS.
+
+    ``native_frame`` [T] is the native frame of each sampled frame; seconds are sampled frame / ``fps``.
+    """
+    table = proposals.assign(subject=subject, video_id=video_id)
+    for name in ("onset", "apex", "offset"):
+        frames = table[name].to_numpy(np.int64)
+        table[f"native_{name}"] = np.asarray(native_frame, np.int64)[frames]
+        table[f"{name}_s"] = frames / fps
+    return table[list(PROPOSAL_COLUMNS)]
+
+
+def concatenate(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Join tables of PROPOSAL_COLUMNS; no table gives an empty one of the same column types."""
+    full = [table for table in tables if len(table)]
+    joined = pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=list(PROPOSAL_COLUMNS))
+    return joined.astype({
+        name: "int64" if name in _INTEGERS else "object" if name in _TEXTS else "float64" for name in PROPOSAL_COLUMNS
+    })  # fmt: skip

@@ -1,0 +1,1 @@
+"""Stages train and features: one model per fold."""

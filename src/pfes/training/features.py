@@ -1,0 +1,105 @@
+"""Stages features and scores: what a fold's model makes of the videos.
+
+features.h5  SpotFormer features of every usable video, of all subjects, by one fold's model.
+scores.h5    intensity and class scores of the held-out subjects' videos, by the same model's heads on those features.
+In both, attribute ``model`` is the SHA-256 of the model.pt they come from, ``held_out`` a JSON list of subjects.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from pfes.base import provenance, store
+from pfes.base.errors import InputError
+from pfes.methods.supervised.losses import SupervisedHead
+from pfes.training.model import choose_device, load_model, predict, read_snippets, reproducible
+
+
+def extract_features(
+    model_path: Path | str,
+    snippet_paths: Mapping[str, Path | str],
+    out_path: Path | str,
+    *,
+    cached_path: Path | str | None = None,
+) -> None:
+    """Write the SpotFormer features of all usable videos, of every subject, by one fold's model.
+
+    Parameters
+    ----------
+    cached_path : features that a cached training was given: its SpotFormer is the same, so these are taken over.
+
+    Raises
+    ------
+    InputError
+        The model was not trained on the features at ``cached_path``.
+    """
+    model, meta = load_model(model_path)
+    model.to(choose_device(meta["training"]["device"]))
+    cached = _cached(cached_path, model_path, meta)
+    made = provenance.record(
+        "features", {}, [model_path, *([cached_path] if cached_path else []), *snippet_paths.values()]
+    )
+    attributes = {"model": provenance.file_digest(model_path), "train_subjects": json.dumps(meta["train_subjects"])}
+    with store.create(out_path, "features", made, held_out=json.dumps(meta["held_out"]), **attributes) as writer:
+        for video_id, path in sorted(snippet_paths.items()):
+            name = f"features/{video_id}"
+            if store.refusal(path, "snippets") is not None:
+                continue
+            if name in cached:
+                writer.append(name, cached[name])
+                continue
+            snippets, _ = read_snippets(path)
+            with reproducible(meta["seed"]):
+                writer.append(name, predict(model, snippets)[0])
+
+
+def _cached(path: Path | str | None, model_path: Path | str, meta: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    if path is None:
+        return {}
+    if provenance.file_digest(path) not in meta["provenance"]["sources"].values():
+        raise InputError(f"{model_path}: was not trained on the features in {path}; rerun rule train")
+    return store.read(path, "features")
+
+
+def score_fold(
+    model_path: Path | str, features_path: Path | str, snippet_paths: Mapping[str, Path | str], out_path: Path | str
+) -> None:
+    """Apply the heads of a fold's model to the features of its held-out subjects' videos and write the scores.
+
+    Parameters
+    ----------
+    snippet_paths : the videos to score; refused ones are left out.
+
+    Raises
+    ------
+    InputError
+        The features are another model's, a video is missing there, or the model was trained on one of the videos.
+    """
+    held = store.attributes(features_path, "features")
+    model, meta = load_model(model_path, for_subject=json.loads(held["held_out"]))
+    if held["model"] != provenance.file_digest(model_path):
+        raise InputError(f"{features_path}: features of another model than {model_path}; rerun rule features")
+    seen = sorted(set(snippet_paths) & set(meta["train_videos"]))
+    if seen:
+        raise InputError(f"{seen[0]}: {model_path} was trained on this video and cannot be tested on it")
+    features = store.read(features_path, "features")
+    made = provenance.record("spot", {}, [model_path, features_path])
+    with store.create(out_path, "scores", made, held_out=held["held_out"], model=held["model"]) as writer:
+        for video_id, path in sorted(snippet_paths.items()):
+            if store.refusal(path, "snippets") is not None:
+                continue
+            if f"features/{video_id}" not in features:
+                raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
+            _, valid = read_snippets(path)
+            with reproducible(meta["seed"]):
+                own = torch.as_tensor(features[f"features/{video_id}"])
+                _, intensity, class_scores = model.head.clean(own)
+            writer.append(f"intensity/{video_id}", intensity.numpy())
+            writer.append(f"class_scores/{video_id}", class_scores.numpy())
+            writer.append(f"valid/{video_id}", valid)
+            if isinstance(model.head, SupervisedHead):
+                writer.append(f"outputs/{video_id}", model.head.outputs(own).numpy())

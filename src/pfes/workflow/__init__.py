@@ -1,0 +1,1 @@
+"""What a run is, before any work: settings, plan, checks, cost."""

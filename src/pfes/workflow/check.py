@@ -1,0 +1,263 @@
+"""What a run would find, before any work: labels, recordings, folds, hours and disk.
+
+The tables are made by the very code of the stage ``dataset``, in a temporary folder, so that the check and the run agree.
+Frames of folders are listed, those of video files decoded; nothing else of a recording is looked at.
+"""
+
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from pfes import datasets
+from pfes.base import config as configuration
+from pfes.base import store
+from pfes.base.errors import InputError
+from pfes.base.records import CLASSES, file_name
+from pfes.datasets.demo import DemoParameters
+from pfes.datasets.folds import Fold, FoldParameters, count_instances, make_folds
+from pfes.datasets.points import PointParameters, draw_points
+from pfes.faces.landmarks import WINDOW, FaceParameters, check_backend
+from pfes.media.decode import SamplingParameters
+from pfes.workflow.estimate import Estimate, estimate
+
+ROOT = Path(__file__).resolve().parents[3]  # of the checkout
+TABLES = ("videos", "expressions", "repairs", "refusals")
+NOTES = ("kept", "left out")  # values of a repair that changed no cell
+SHOWN = 40  # names or ranges of rows in a line
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found; ``problems`` are what would stop the run, or make it end with something left out."""
+
+    config: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    folds: tuple[Fold, ...]
+    problems: tuple[str, ...]
+    cost: Estimate | None
+
+
+def check(path: Path | str, *, costs: bool = True) -> Findings:
+    """Check the configuration at ``path`` as a run in the working folder would use it.
+
+    Parameters
+    ----------
+    costs
+        Estimate hours and disk, which takes some seconds.
+
+    Raises
+    ------
+    InputError
+        Configuration or labels cannot be read at all; whatever else is wrong is one of the problems.
+    """
+    config = read_config(path)
+    check_backend(configuration.build(FaceParameters, config["faces"]))
+    experiments = read_experiments(config)
+    run = Path("results") / file_name(config["run"])
+    release = datasets.load(config["dataset"]["name"], config["dataset"], run / "dataset")
+    tables = _tables(release, config)
+    instances = count_instances((video.subject for video in release.videos), release.expressions["subject"])
+    problems = list(_problems(tables, experiments))
+    try:
+        folds = tuple(make_folds(instances, configuration.build(FoldParameters, config["folds"])))
+    except InputError as error:
+        folds, problems = (), [*problems, str(error)]
+    problems += _untrained(folds, set(tables["expressions"]["subject"]))
+    cost = estimate(config, experiments, tables["videos"], folds, run) if costs else None
+    if cost is not None:
+        problems += _no_room(cost, run)
+    return Findings(config, tables, folds, tuple(problems), cost)
+
+
+def read_config(path: Path | str) -> dict[str, Any]:
+    """Return the configuration of a run: the defaults with the file at ``path`` laid over them, checked.
+
+    The defaults are config/config.yaml of the working folder, which Snakemake reads, or else of the checkout.
+    """
+    schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    if not schema.is_file():
+        raise InputError(f"{schema} is missing; pfes check and pfes init need a checkout of the repository")
+    defaults = _yaml(_beside("config/config.yaml"))
+    config = configuration.expanded(configuration.merged(defaults, _yaml(Path(path))), _beside("config/experiments"))
+    configuration.check(config, schema, str(path))
+    return config
+
+
+def read_experiments(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return experiment -> its whole configuration."""
+    folder, schemas = _beside("config/experiments"), ROOT / "workflow" / "schemas"
+    return {name: configuration.load_experiment(folder, name, schemas, config) for name in config["experiments"]}
+
+
+def _beside(name: str) -> Path:
+    return Path(name) if Path(name).exists() else ROOT / name
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML ({error}); write one with: pfes init") from error
+    if not isinstance(content or {}, dict):
+        raise InputError(
+            f"{path}: holds {type(content).__name__}, expected keys with values; write one with: pfes init"
+        )
+    return content or {}
+
+
+def _tables(release: datasets.Release, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    sampling = configuration.build(SamplingParameters, config["sampling"])
+    with TemporaryDirectory() as folder:
+        datasets.write_dataset(release, folder, sampling, config["dataset"])
+        tables = {kind: store.read_table(Path(folder) / f"{kind}.parquet", kind) for kind in TABLES}
+    if config["dataset"]["name"] == "demo":
+        demo = configuration.build(DemoParameters, config["dataset"]["demo"])
+        tables["videos"] = _rendered(tables["videos"], demo, sampling.step(demo.fps))
+    return tables
+
+
+def _rendered(videos: pd.DataFrame, demo: DemoParameters, step: float) -> pd.DataFrame:
+    """Return the videos as they will be: the run renders them."""
+    frames = round(demo.seconds * demo.fps)
+    return videos.assign(
+        refused=None, fps=demo.fps, n_native=frames, n_frames=round(frames / step), sampled_fps=demo.fps / step
+    )
+
+
+def _problems(tables: Mapping[str, pd.DataFrame], experiments: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    videos, refusals = tables["videos"], tables["refusals"]
+    for video in videos.to_dict("records"):
+        if video["refused"] is not None:
+            yield f"video {video['video_id']}: {video['refused']}"
+        elif video["n_frames"] < WINDOW:
+            yield f"video {video['video_id']}: {video['n_frames']} frames when sampled, expected at least {WINDOW}"
+    for refusal in refusals.to_dict("records"):
+        yield f"label in row {refusal['row']}: {refusal['reason']}"
+    for name, config in experiments.items():
+        try:
+            draw_points(tables["expressions"], configuration.build(PointParameters, config["points"]), 0)
+        except InputError as error:
+            yield f"experiment {name}: {error}"
+        if config["training"]["device"] == "cuda" and not torch.cuda.is_available():
+            yield f"experiment {name}: training.device is cuda, but this machine has no CUDA device; use auto or cpu"
+
+
+def _untrained(folds: Iterable[Fold], labelled: set[str]) -> Iterator[str]:
+    if not labelled:
+        yield "no expression is labelled: there is nothing to train from; label some, or use a model with: pfes spot"
+        return
+    for fold in folds:
+        if not labelled & set(fold.train):
+            yield f"fold {fold.name}: none of its training subjects has a labelled expression"
+
+
+def _no_room(cost: Estimate, run: Path) -> Iterator[str]:
+    place = next(folder for folder in (run, *run.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if cost.bytes > free:
+        yield f"disk: the run needs up to {size(cost.bytes)}, but {size(free)} are free at {place.resolve()}"
+
+
+# ------------------------------------------------------------------------------------------------ what is printed
+
+
+def render(findings: Findings) -> RenderableType:
+    """Return the tables of ``pfes check``."""
+    dataset, run = findings.config["dataset"]["name"], findings.config["run"]
+    found = Table("", "number", "", title=f"{run}: {dataset}", title_justify="left")
+    for row in _found_lines(findings):
+        found.add_row(*row)
+    parts: list[RenderableType] = [found]
+    if len(findings.tables["repairs"]):
+        changed = Table("label rows", "rule", "number", "rows", title="repairs and notes", title_justify="left")
+        for line in _repair_lines(findings.tables["repairs"]):
+            changed.add_row(*line)
+        parts.append(changed)
+    if findings.cost is not None:
+        parts.append(_cost_table(findings.cost))
+    if findings.problems:
+        wrong = Table("what would go wrong", title=f"{len(findings.problems)} problems", title_justify="left")
+        for problem in findings.problems:
+            wrong.add_row(problem)
+        parts.append(wrong)
+    return Group(*parts)
+
+
+def _found_lines(findings: Findings) -> Iterator[tuple[str, str, str]]:
+    videos, expressions = findings.tables["videos"], findings.tables["expressions"]
+    good = videos[videos["refused"].isna()]
+    hours = (good["n_frames"] / good["sampled_fps"]).sum() / 3600
+    yield "subjects", str(videos["subject"].nunique()), ""
+    rendered = " (rendered by the run)" if findings.config["dataset"]["name"] == "demo" else ""
+    yield "videos found", str(len(good)), f"{good['n_native'].sum():,} frames, {hours:.1f} h{rendered}"
+    missing = videos[videos["refused"].notna()]["video_id"]
+    yield "videos missing or broken", str(len(missing)), listed(missing)
+    bare = sorted(set(good["video_id"]) - set(expressions["video_id"]))
+    yield "videos without labels", str(len(bare)), listed(bare)
+    kinds = [f"{(expressions['class'] == name).sum()} {name}" for name in CLASSES]
+    yield "labels", str(len(expressions)), ", ".join(kinds)
+    refused = findings.tables["refusals"]["row"]
+    yield "labels refused", str(len(refused)), f"rows {ranges(refused)}" if len(refused) else ""
+    scheme = findings.config["folds"]["scheme"]
+    yield "folds", str(len(findings.folds)), scheme
+    experiments, seeds = findings.config["experiments"], findings.config["seeds"]
+    number = len(findings.folds) * len(experiments) * len(seeds)
+    yield "trainings", str(number), f"experiments {listed(experiments)}; seeds {listed(seeds)}"
+
+
+def _repair_lines(repairs: pd.DataFrame) -> Iterator[tuple[str, str, str, str]]:
+    what = repairs["value"].where(repairs["value"].isin(NOTES), "repaired")
+    rule = repairs["rule"].where(repairs["column"] == "row", repairs["column"] + ": " + repairs["rule"])
+    for (kind, text), rows in repairs.groupby([what, rule], sort=True):
+        yield str(kind), str(text), str(len(rows)), ranges(rows["row"])
+
+
+def _cost_table(cost: Estimate) -> Table:
+    table = Table("estimate", "core hours", "disk", "from", title="cost, about", title_justify="left")
+    for stage in cost.stages:
+        table.add_row(stage.name, f"{stage.seconds / 3600:.2f}", size(stage.bytes), stage.source)
+    hours = cost.wall_seconds / 3600
+    table.add_row("all", f"{cost.seconds / 3600:.2f}", size(cost.bytes), f"{hours:.1f} h on {cost.cores} cores")
+    return table
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Return names with commas, the first SHOWN of them."""
+    texts = list(map(str, names))
+    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return ", ".join(texts[:SHOWN]) + more
+
+
+def ranges(rows: Iterable[int]) -> str:
+    """Return row numbers as ranges.
+
+    >>> ranges([4, 3, 5, 9])
+    '3-5, 9'
+    """
+    texts: list[list[int]] = []
+    for row in sorted(set(map(int, rows))):
+        if texts and row == texts[-1][1] + 1:
+            texts[-1][1] = row
+        else:
+            texts.append([row, row])
+    return listed(f"{first}-{last}" if last > first else str(first) for first, last in texts)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for people.
+
+    >>> size(1536)
+    '1.5 kB'
+    """
+    power = min(4, int(math.log(max(count, 1), 1024)))
+    return f"{count / 1024**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"

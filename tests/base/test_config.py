@@ -1,0 +1,149 @@
+"""Schema, default configuration and code agree; what is wrong in a configuration is named."""
+
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pfes.base.config import build, check, load_experiment, merged, ordered
+from pfes.base.errors import InputError
+from pfes.datasets.demo import DemoParameters
+from pfes.datasets.folds import FoldParameters
+from pfes.datasets.points import PointParameters
+from pfes.decoding.proposals import SpotParameters
+from pfes.evaluation.metrics import EvaluateParameters
+from pfes.faces.landmarks import FaceParameters
+from pfes.flow.snippets import SnippetParameters
+from pfes.flow.sw_mro import FlowParameters
+from pfes.media.decode import SamplingParameters
+from pfes.report.page import ReportParameters
+from pfes.spotting.baseline import BaselineParameters
+from pfes.training.fold import TrainingParameters
+from pfes.training.model import ModelParameters
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "workflow" / "schemas"
+SCHEMA = SCHEMAS / "config.schema.yaml"
+DEFAULTS = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+SECTIONS = {
+    "sampling": SamplingParameters,
+    "faces": FaceParameters,
+    "flow": FlowParameters,
+    "snippets": SnippetParameters,
+    "points": PointParameters,
+    "model": ModelParameters,
+    "folds": FoldParameters,
+    "training": TrainingParameters,
+    "spot": SpotParameters,
+    "baseline": BaselineParameters,
+    "evaluate": EvaluateParameters,
+    "report": ReportParameters,
+}
+
+
+def as_lists(value):
+    if is_dataclass(value):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {key: as_lists(item) for key, item in value.items()}
+    return [as_lists(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def schema_defaults(node):
+    if "properties" not in node:
+        return node["default"]
+    return {key: schema_defaults(item) for key, item in node["properties"].items()}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_default_configuration_is_that_of_the_code(section):
+    assert DEFAULTS[section] == as_lists(SECTIONS[section]())
+    assert build(SECTIONS[section], DEFAULTS[section]) == SECTIONS[section]()
+
+
+def test_the_demo_section_is_that_of_the_code():
+    assert DEFAULTS["dataset"]["demo"] == as_lists(DemoParameters())
+
+
+def test_the_schema_states_the_defaults():
+    assert schema_defaults(yaml.safe_load(SCHEMA.read_text())) == DEFAULTS
+
+
+def test_every_key_of_the_schema_is_described_and_closed():
+    def walk(node, path):
+        if "properties" in node:
+            assert node["additionalProperties"] is False, path
+            for key, item in node["properties"].items():
+                assert item.get("description"), f"{path}.{key}"
+                assert "type" in item, f"{path}.{key}"
+                walk(item, f"{path}.{key}")
+
+    walk(yaml.safe_load(SCHEMA.read_text()), "config")
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests" / "smoke.yaml"], ids=lambda path: path.name
+)
+def test_shipped_configurations_pass(path):
+    check(merged(DEFAULTS, yaml.safe_load(path.read_text())), SCHEMA, path.name)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "experiments").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_experiments_pass(path):
+    assert load_experiment(path.parent, path.stem, SCHEMAS, DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"flow": {"sise": 64}}, r"my.yaml: unknown key 'flow.sise'; did you mean 'size'\?"),
+        ({"sead": [1]}, r"unknown key 'sead'; did you mean 'seeds'\?"),
+        ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre, device"),
+        ({"flow": {"method": "lucas"}}, r"flow.method: 'lucas' is not one of"),
+        ({"training": {"epochs": 0}}, r"training.epochs: 0 is less than the minimum of 1"),
+        ({"folds": {"scheme": "loso"}}, r"folds.scheme: 'loso' is not one of"),
+        ({"folds": {"lists": {"a": "anna"}}}, r"folds.lists.a: 'anna' is not of type 'array'"),
+        ({"model": {"width": "wide"}}, r"model.width: 'wide' is not of type 'integer'"),
+        ({"intensity": {"systems": {"small": {"clips": {"size": 32}}}}}, "intensity.systems.small.clips"),
+    ],
+)
+def test_a_mistake_is_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        check(merged(DEFAULTS, changes), SCHEMA, "my.yaml")
+
+
+def test_lists_of_subjects_reach_the_folds():
+    params = build(FoldParameters, {"scheme": "lists", "lists": {"first": ["anna", "ben"], "second": ["carl"]}})
+    assert params.lists == {"first": ("anna", "ben"), "second": ("carl",)}
+
+
+def test_an_unknown_experiment_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nothing.yaml does not exist; expected one of .*journal"):
+        load_experiment(ROOT / "config" / "experiments", "nothing", SCHEMAS, DEFAULTS)
+
+
+def test_an_experiment_changes_only_what_it_names(tmp_path):
+    (tmp_path / "wide.yaml").write_text("description: wider\nmodel: {width: 512}\n")
+    config = load_experiment(tmp_path, "wide", SCHEMAS, DEFAULTS)
+    assert config["model"] == {**DEFAULTS["model"], "width": 512}
+    assert config["training"] == DEFAULTS["training"]
+
+
+def test_an_experiment_cannot_change_the_flow(tmp_path):
+    (tmp_path / "bad.yaml").write_text("flow: {size: 64}\n")
+    with pytest.raises(InputError, match=r"bad.yaml: unknown key 'flow'"):
+        load_experiment(tmp_path, "bad", SCHEMAS, DEFAULTS)
+
+
+def test_the_conda_environment_has_the_versions_of_the_constraints():
+    pinned = {line.strip() for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")}
+    environment = yaml.safe_load((ROOT / "envs" / "pfes.yaml").read_text())
+    packages = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert "mediapipe==0.10.21" in packages
+    assert set(packages) <= pinned
+
+
+def test_the_order_of_keys_means_nothing():
+    one, other = {"b": {"y": 1, "x": [{"q": 1, "p": 2}]}, "a": 0}, {"a": 0, "b": {"x": [{"p": 2, "q": 1}], "y": 1}}
+    assert repr(ordered(one)) == repr(ordered(other)) == "{'a': 0, 'b': {'x': [{'p': 2, 'q': 1}], 'y': 1}}"

@@ -1,0 +1,185 @@
+"""Experiment files: every one changes exactly what it says, bases and groups are resolved, mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pfes.base.config import build, expanded, experiment_changes, load_experiment, read_experiment
+from pfes.base.errors import InputError
+from pfes.datasets.points import PointParameters
+from pfes.decoding.proposals import SpotParameters
+from pfes.training.fold import TrainingParameters
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER, SCHEMAS = ROOT / "config" / "experiments", ROOT / "workflow" / "schemas"
+DEFAULTS = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+NO_LIMIT = {"min_frames": 1, "max_frames": 100000, "min_score": -1, "max_per_video": 100000}
+RELEASE_SPOT = {
+    "spot.flank": 0.2, "spot.class_weight": 0.2, "spot.both_classes": True, "spot.class_threshold": 0.5,
+    "spot.smooth_frames": 1, "spot.length_first": False,
+    "spot.macro.min_frames": 14, "spot.macro.max_frames": 239,
+    "spot.micro.min_frames": 8, "spot.micro.max_frames": 14, "spot.micro.max_s": None,
+}  # fmt: skip
+CONFERENCE_SPOT = {
+    "spot.both_classes": False, "spot.sigma": None, "spot.micro.max_s": None,
+    **{f"spot.{name}.{key}": value for name in ("macro", "micro") for key, value in NO_LIMIT.items()},
+}  # fmt: skip
+SUPERVISED = {
+    "training.system": "supervised", "training.epochs": 100, "training.learning_rate": 2e-4,
+    "training.weight_decay": 0.1, "training.decay_every": 1, "training.decay": 0.96,
+}  # fmt: skip
+JOURNAL = {"training.system": "journal"}
+# experiment -> every key that it sets, itself or by its base
+CHANGES = {
+    "journal": JOURNAL,
+    "conference": {"training.system": "conference", "training.loss.contrast": 1.4e-4, **CONFERENCE_SPOT},
+    "conference_samm_lv": {"training.system": "conference", "training.loss.contrast": 2e-5, **CONFERENCE_SPOT},
+    "as_released": {"training.system": "as_released", **RELEASE_SPOT},
+    "supervised": SUPERVISED,
+    "supervised_demo": {**SUPERVISED, "training.learning_rate": 4e-3, "training.weight_decay": 0.0},
+    "loss_bce": {**JOURNAL, "training.loss.intensity": "bce"},
+    "loss_without_gim": {**JOURNAL, "training.loss.intensity_weight": 0},
+    "loss_without_iac": {**JOURNAL, "training.loss.contrast": 0},
+    "loss_without_smooth": {**JOURNAL, "training.loss.smooth": 0},
+    "loss_without_norm": {**JOURNAL, "training.loss.norm": 0},
+    "loss_without_reward": {**JOURNAL, "training.loss.reward": [0, 0]},
+    "labels_gim": {**JOURNAL, "training.gim.strategy": "gim"},
+    "labels_hard": {**JOURNAL, "training.gim.strategy": "hard"},
+    "labels_cosine": {**JOURNAL, "training.gim.strategy": "cosine"},
+    "labels_class_wise": {**JOURNAL, "training.gim.strategy": "class-wise"},
+    "labels_noisy": {**JOURNAL, "training.gim.label_pass": "as_released"},
+    **{f"overlap_{rule}": {**JOURNAL, "training.gim.overlap": rule} for rule in ("random", "higher", "lower", "later")},
+    **{f"kc_{frames}": {**JOURNAL, "training.gim.k_c": [frames, 16]} for frames in (16, 24, 32, 40, 48)},
+    "points_gaussian": {**JOURNAL, "points.mode": "gaussian", "points.spread": 0.18},
+    **{f"points_{mode}": {**JOURNAL, "points.mode": mode} for mode in ("apex", "uniform", "middle")},
+    **{
+        f"noise_{share:02d}": {**JOURNAL, "points.mode": "gaussian", "points.spread": share / 100}
+        for share in (5, 10, 30, 50)
+    },
+}
+SAME_AS_DEFAULT = {"journal", "labels_gim", "overlap_random", "kc_32", "points_gaussian"}
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def flat(settings, prefix=""):
+    found = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        (folder / f"{name}.yaml").write_text(content)
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------ the shipped files
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("cached")])
+def test_an_experiment_changes_exactly_what_is_listed(name):
+    assert flat(experiment_changes(FOLDER, name, SCHEMAS)) == CHANGES[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_is_a_whole_valid_configuration(name):
+    """The schema allows it and the dataclasses that the stages are given accept it."""
+    config = load_experiment(FOLDER, name, SCHEMAS, DEFAULTS)
+    build(TrainingParameters, config["training"])
+    build(SpotParameters, config["spot"])
+    build(PointParameters, config["points"])
+    assert len(read_experiment(FOLDER, name, SCHEMAS)["description"]) > 10
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("cached")])
+def test_no_two_experiments_are_the_same_but_those_that_name_a_default(name):
+    config = load_experiment(FOLDER, name, SCHEMAS, DEFAULTS)
+    assert (config == load_experiment(FOLDER, "journal", SCHEMAS, DEFAULTS)) == (name in SAME_AS_DEFAULT)
+
+
+def test_the_groups_are_the_tables_of_the_papers():
+    def members(group):
+        return set(expanded({"experiments": group}, FOLDER)["experiments"]) - {"cached"}
+
+    labels = {"journal", "labels_hard", "labels_cosine", "labels_class_wise", "labels_noisy"}
+    overlap = {"journal", "overlap_higher", "overlap_lower", "overlap_later"}
+    kc = {"journal", "kc_16", "kc_24", "kc_40", "kc_48"}
+    loss = {"journal", "loss_bce", *(f"loss_without_{term}" for term in ("gim", "iac", "smooth", "norm", "reward"))}
+    assert members("main") == {"conference", "journal", "as_released", "supervised"}
+    assert (members("labels"), members("overlap"), members("kc"), members("loss")) == (labels, overlap, kc, loss)
+    assert members("points") == {"journal", "points_apex", "points_uniform", "points_middle"}
+    assert members("noise") == {"journal", "points_apex", "noise_05", "noise_10", "noise_30", "noise_50"}
+    assert members("ablation") == labels | overlap | kc | loss
+
+
+def test_no_group_has_the_name_of_an_experiment():
+    groups = {group for name in NAMES for group in read_experiment(FOLDER, name, SCHEMAS).get("groups", [])}
+    assert groups
+    assert not groups & set(NAMES)
+
+
+# ------------------------------------------------------------------------------------------------ names, as they are given
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("one", ["one"]),
+        ("both", ["one", "two"]),
+        (["three", "both", "one"], ["three", "one", "two"]),
+        ("three,both", ["three", "one", "two"]),
+        ("[three, one]", ["three", "one"]),
+        ("nothing", ["nothing"]),
+        ([], []),
+    ],
+)
+def test_experiments_may_be_named_in_every_way_that_the_command_line_passes(tmp_path, given, expected):
+    write(tmp_path, one="groups: [both]", two="groups: [both]", three="")
+    assert expanded({"experiments": given}, tmp_path)["experiments"] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(3, [3]), ("0,1", [0, 1]), (["0", "1"], [0, 1]), ([0, 2], [0, 2]), ("[4, 5]", [4, 5]), (["a"], ["a"])],
+)
+def test_seeds_may_be_given_as_the_command_line_passes_them(tmp_path, given, expected):
+    assert expanded({"seeds": given}, tmp_path) == {"seeds": expected}
+
+
+def test_an_unknown_name_says_which_experiments_and_groups_there_are(tmp_path):
+    write(tmp_path, one="groups: [both]", two="groups: [both]")
+    with pytest.raises(
+        InputError, match=r"nothing.yaml does not exist; expected one of one, two, or of the groups both"
+    ):
+        load_experiment(tmp_path, "nothing", SCHEMAS, DEFAULTS)
+
+
+# ------------------------------------------------------------------------------------------------ bases
+
+
+def test_an_experiment_stands_on_its_base(tmp_path):
+    write(
+        tmp_path,
+        root="model: {width: 64, heads: 8}",
+        middle="base: root\nmodel: {width: 32}\npoints: {mode: apex}",
+        leaf="base: middle\nmodel: {dropout: 0.3}",
+    )
+    changes = experiment_changes(tmp_path, "leaf", SCHEMAS)
+    assert changes == {"model": {"width": 32, "heads": 8, "dropout": 0.3}, "points": {"mode": "apex"}}
+
+
+def test_a_base_that_leads_back_or_is_not_there_is_named(tmp_path):
+    write(tmp_path, a="base: b", b="base: a", c="base: gone")
+    with pytest.raises(InputError, match=r"a.yaml: its base leads back to itself: a -> b -> a"):
+        experiment_changes(tmp_path, "a", SCHEMAS)
+    with pytest.raises(InputError, match=r"gone.yaml does not exist"):
+        experiment_changes(tmp_path, "c", SCHEMAS)
+
+
+def test_a_mistake_in_a_base_names_the_file_of_the_base(tmp_path):
+    write(tmp_path, a="base: b", b="modle: {width: 2}")
+    with pytest.raises(InputError, match=r"b.yaml: unknown key 'modle'; did you mean 'model'\?"):
+        load_experiment(tmp_path, "a", SCHEMAS, DEFAULTS)
