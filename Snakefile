@@ -29,6 +29,7 @@ include: "rules/compare.smk"  # experiments side by side
 localrules:
     all,
     complete,
+    experiment,
     intensity,
     intensity_complete,
 
@@ -41,5 +42,6 @@ rule all:
         RUN / "figures/comparison.svg",
         RUN / "figures/apex_distance.svg" if POINT_SUPERVISED else [],
         expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
+        expand(RUN / "spot/{name}/settings.json", name=LEARNED),
         RUN / "complete.txt",
         INTENSITY_RESULTS if config["intensity"]["enabled"] else [],

@@ -1,18 +1,17 @@
 FIRST_FOLD = next(iter(FOLDS))
-POINT_SUPERVISED = [
-    name
-    for name, own in EXPERIMENTS.items()
-    if own["training"]["system"] != "supervised"
-]
+POINT_SUPERVISED = PLAN.pseudo_labelled
 
 
 rule compare:
     input:
-        [path for paths in RUN_FILES["scores"].values() for path in paths],
-        counts=RUN / "evaluate/counts.parquet",
+        flat(SCORES),
+        tables=[
+            RUN / f"evaluate/{kind}.parquet" for kind in ("intervals", "differences")
+        ],
+        summary=RUN / "summary.json",
         expressions=RUN / "dataset/expressions.parquet",
         videos=RUN / "dataset/videos.parquet",
-        truth=list(RUN_FILES["truth"].values()),
+        truth=list(TRUTH.values()),
     output:
         table=RUN / "evaluate/comparison.parquet",
         figure=report(
@@ -36,11 +35,9 @@ rule compare:
     resources:
         mem_mb=1000,
     params:
-        scores={
-            name: per_fold("spot", "scores.h5", name, SEEDS[0]) for name in EXPERIMENTS
-        },
-        truth=RUN_FILES["truth"],
-        code=code("pfes.drawing.experiment_data"),
+        scores={name: per_fold("spot", "scores.h5", name, SEEDS[0]) for name in LEARNED},
+        truth=TRUTH,
+        code=code("compare"),
     script:
         "../workflow/scripts/compare.py"
 
@@ -87,7 +84,7 @@ rule apex_distance:
             name: [RUN / f"points/{name}/seed{seed}.parquet" for seed in SEEDS]
             for name in POINT_SUPERVISED
         },
-        code=code("pfes.drawing.experiment_data"),
+        code=code("apex_distance"),
     script:
         "../workflow/scripts/apex_distance.py"
 
@@ -98,7 +95,7 @@ rule pseudo_labels:
         points=RUN / f"points/{{experiment}}/seed{SEEDS[0]}.parquet",
         snippets=list(per_video("snippets", FOLDS[FIRST_FOLD].train).values()),
         expressions=RUN / "dataset/expressions.parquet",
-        truth=list(RUN_FILES["truth"].values()),
+        truth=list(TRUTH.values()),
     output:
         report(
             RUN / "figures/pseudo_labels/{experiment}.svg",
@@ -115,7 +112,7 @@ rule pseudo_labels:
     resources:
         mem_mb=2000,
     params:
-        truth=RUN_FILES["truth"],
-        code=code("pfes.drawing.experiment_data"),
+        truth=TRUTH,
+        code=code("pseudo_labels"),
     script:
         "../workflow/scripts/pseudo_labels.py"

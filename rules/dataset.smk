@@ -1,4 +1,4 @@
-if config["dataset"]["name"] == "demo":
+if IS_DEMO:
 
     rule demo_video:
         output:
@@ -13,8 +13,8 @@ if config["dataset"]["name"] == "demo":
         resources:
             mem_mb=1500,
         params:
-            settings=config["dataset"]["demo"],
-            code=code("pfes.datasets.demo_render"),
+            settings=depends("demo_video"),
+            code=code("demo_video"),
         script:
             "../workflow/scripts/demo_video.py"
 
@@ -26,7 +26,7 @@ rule dataset:
         expand(
             RUN / "dataset/{table}.parquet",
             table=["videos", "expressions", "repairs", "refusals"]
-            + ["blinks"] * (RELEASE.blinks is not None),
+            + ["blinks"] * (PLAN.release.blinks is not None),
         ),
     log:
         LOGS / "dataset.log",
@@ -37,9 +37,8 @@ rule dataset:
     resources:
         mem_mb=1000,
     params:
-        dataset=config["dataset"],
-        sampling=config["sampling"],
+        settings=depends("dataset"),
         run=RUN,
-        code=code("pfes.datasets"),
+        code=code("dataset"),
     script:
         "../workflow/scripts/dataset.py"

@@ -1,40 +1,24 @@
+from pfes.evaluation.analysis import TABLES
+
 PROPOSALS = {
+    **per_run("spot", "proposals.parquet"),
     **{
-        (name, seed): per_fold("spot", "proposals.parquet", name, seed)
-        for name in EXPERIMENTS
-        for seed in SEEDS
+        (name, NO_SEED): [RUN / "spot" / name / "proposals.parquet"]
+        for name in TRAINING_FREE
     },
-    ("baseline", -1): [
-        RUN / "spot/baseline/proposals.parquet"
-    ],  # no seed: see evaluation.NO_SEED
 }
-TRAININGS = {name: settings["training"] for name, settings in EXPERIMENTS.items()}
-KEPT = {  # what each kept epoch would have spotted, for the protocol table alone
-    (name, seed): per_fold("spot", "epoch_proposals.parquet", name, seed)
-    for name, training in TRAININGS.items()
-    if training["keep_every"]
-    for seed in SEEDS
-}
-ANALYSIS = {
-    kind: RUN / f"evaluate/{kind}.parquet"
-    for kind in (
-        "intervals",
-        "differences",
-        "protocol_table",
-        "by_iou",
-        "recall_by",
-        "precision_recall",
-        "apex_errors",
-        "errors",
-    )
-}
-TRUTH = per_video("dataset/demo") if config["dataset"]["name"] == "demo" else {}
+KEPT = per_run(  # what each kept epoch would have spotted, for the protocol table alone
+    "spot",
+    "epoch_proposals.parquet",
+    [name for name in LEARNED if TRAININGS[name].keep_every],
+)
+ANALYSIS = {kind: RUN / f"evaluate/{kind}.parquet" for kind in TABLES}
 
 
 rule evaluate:
     input:
-        [path for paths in PROPOSALS.values() for path in paths],
-        [path for paths in KEPT.values() for path in paths],
+        flat(PROPOSALS),
+        flat(KEPT),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
         flow=list(per_video("flow").values()),
@@ -57,15 +41,14 @@ rule evaluate:
         proposals=PROPOSALS,
         kept=KEPT,
         chosen={
-            name: "inner" if training["epoch_choice"] == "validation" else "fixed"
+            name: "inner" if training.epoch_choice == "validation" else "fixed"
             for name, training in TRAININGS.items()
         },
         analysis=ANALYSIS,
         flow=per_video("flow"),
         truth=TRUTH,
-        dataset=config["dataset"]["name"],
+        settings=depends("evaluate"),
         run=RUN.name,
-        evaluate=config["evaluate"],
-        code=code("pfes.evaluation.analysis"),
+        code=code("evaluate"),
     script:
         "../workflow/scripts/evaluate.py"

@@ -1,7 +1,13 @@
+from pfes.base.config import build
+from pfes.faces.landmarks import FaceParameters, check_backend
+
+FACES = build(FaceParameters, config["faces"])
+
+
 rule faces:
     input:
         recording,
-        models=FACE_MODELS,
+        models=check_backend(FACES),
     output:
         FACES_FOLDER / "{video}.h5",
     log:
@@ -15,7 +21,6 @@ rule faces:
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         fps=lambda wildcards: VIDEOS[wildcards.video].fps,
-        sampling=SAMPLING,
-        faces=FACES,
+        settings=depends("faces"),
     script:
         "../workflow/scripts/faces.py"

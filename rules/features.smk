@@ -1,7 +1,7 @@
 rule features:
     input:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
-        snippets=list(per_video("snippets").values()),
+        snippets=list(SNIPPETS.values()),
         cached=cached("features", "features.h5"),
     output:
         RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",
@@ -14,7 +14,8 @@ rule features:
     resources:
         mem_mb=3000,
     params:
-        code=code("pfes.training.features"),
+        code=code("features"),
+        method=method_code,
     script:
         "../workflow/scripts/features.py"
 
@@ -36,7 +37,9 @@ rule epoch_proposals:  # on request only: what each kept epoch would have spotte
     resources:
         mem_mb=3000,
     params:
-        spot=lambda wildcards: EXPERIMENTS[wildcards.experiment]["spot"],
-        code=code("pfes.spotting.epochs"),
+        settings=depends("epoch_proposals"),
+        method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,
+        code=code("epoch_proposals"),
+        method=method_code,
     script:
         "../workflow/scripts/epoch_proposals.py"

@@ -14,6 +14,6 @@ rule flow:
         mem_mb=1500,
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
-        flow=FLOW,
+        settings=depends("flow"),
     script:
         "../workflow/scripts/flow.py"

@@ -1,6 +1,6 @@
-SYSTEMS = intensity_settings()  # name -> settings of one system
+SYSTEMS = PLAN.systems  # name -> settings of one system
 SCORED = next(
-    iter(EXPERIMENTS)
+    iter(LEARNED), None
 )  # the spotting experiment whose intensity stands beside
 INTENSITY = RUN / "intensity"
 INTENSITY_SEEDS = config["intensity"]["seeds"] or SEEDS
@@ -27,8 +27,8 @@ rule clips:
         mem_mb=1000,
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
-        clips=config["intensity"]["clips"],
-        code=code("pfes.intensity.clips"),
+        settings=depends("clips"),
+        code=code("clips"),
     script:
         "../workflow/scripts/clips.py"
 
@@ -53,8 +53,12 @@ rule intensity_train:
         mem_mb=3000,
     params:
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
-        settings=lambda wildcards: SYSTEMS[wildcards.system],
-        code=code("pfes.intensity.training"),
+        settings=lambda wildcards: {
+            part: values
+            for part, values in SYSTEMS[wildcards.system].items()
+            if part != "stream"
+        },
+        code=code("intensity_train"),
     script:
         "../workflow/scripts/intensity_train.py"
 
@@ -76,7 +80,7 @@ rule intensity_predict:
     resources:
         mem_mb=2000,
     params:
-        code=code("pfes.intensity.prediction"),
+        code=code("intensity_predict"),
     script:
         "../workflow/scripts/intensity_predict.py"
 
@@ -101,7 +105,8 @@ rule intensity_stream:
             for name in per_video("faces", FOLDS[wildcards.fold].held_out)
         },
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
-        code=code("pfes.intensity.prediction"),
+        settings=lambda wildcards: SYSTEMS[wildcards.system]["stream"],
+        code=code("intensity_stream"),
     script:
         "../workflow/scripts/intensity_stream.py"
 
@@ -143,7 +148,7 @@ rule intensity_compare:
         scores=GIM_SCORES,
         snippets=FLOW_BESIDE,
         truth=TRUTH,
-        code=code("pfes.intensity.comparison"),
+        code=code("intensity_compare"),
     script:
         "../workflow/scripts/intensity_compare.py"
 
@@ -181,7 +186,7 @@ rule intensity_recordings:
         scores={SEEDS[0]: GIM_SCORES[SEEDS[0]]},
         snippets=FLOW_BESIDE,
         truth=TRUTH,
-        code=code("pfes.intensity.recordings"),
+        code=code("intensity_recordings"),
     script:
         "../workflow/scripts/intensity_recordings.py"
 
@@ -230,7 +235,7 @@ rule intensity_figures:
         scores=GIM_SCORES[SEEDS[0]],
         snippets=FLOW_BESIDE,
         truth=TRUTH,
-        code=code("pfes.intensity.drawing"),
+        code=code("intensity_figures"),
     script:
         "../workflow/scripts/intensity_figures.py"
 
@@ -259,7 +264,7 @@ rule intensity_complete:
     params:
         files=per_video("clips"),
         kind="clips",
-        code=code("pfes.report.summary"),
+        code=code("complete"),
     script:
         "../workflow/scripts/complete.py"
 

@@ -12,7 +12,7 @@ rule points:
     resources:
         mem_mb=500,
     params:
-        points=lambda wildcards: EXPERIMENTS[wildcards.experiment]["points"],
-        code=code("pfes.datasets.points"),
+        settings=depends("points"),
+        code=code("points"),
     script:
         "../workflow/scripts/points.py"

@@ -1,7 +1,6 @@
 from pfes.base.provenance import file_digest
 from pfes.report import page as run_page
 
-IS_DEMO = config["dataset"]["name"] == "demo"
 RUN_FILES = {
     "videos": RUN / "dataset/videos.parquet",
     "expressions": RUN / "dataset/expressions.parquet",
@@ -10,13 +9,9 @@ RUN_FILES = {
     "metrics": RUN / "evaluate/metrics.parquet",
     "matches": RUN / "evaluate/matches.parquet",
     "proposals": PROPOSALS,
-    "faces": per_video("faces"),
-    "snippets": per_video("snippets"),
-    "scores": {
-        (name, seed): per_fold("spot", "scores.h5", name, seed)
-        for name in EXPERIMENTS
-        for seed in SEEDS
-    },
+    "faces": FACES_FILES,
+    "snippets": SNIPPETS,
+    "scores": SCORES,
     "truth": TRUTH,
     "recordings": {name: video.path for name, video in VIDEOS.items()},
     "statistics": ANALYSIS,
@@ -57,7 +52,7 @@ rule report:
         list(RUN_FILES["faces"].values()),
         list(RUN_FILES["snippets"].values()),
         list(RUN_FILES["truth"].values()),
-        [path for paths in RUN_FILES["scores"].values() for path in paths],
+        flat(SCORES),
         (
             [
                 INTENSITY_FILES["metrics"],
@@ -113,9 +108,8 @@ rule report:
         stages=COST_STAGES,
         run=RUN.name,
         is_demo=IS_DEMO,
-        settings=config,
-        report=config["report"],
-        code=code("pfes.report.page", "pfes.report.paper"),
+        settings=depends("report"),
+        code=code("report"),
         templates=[file_digest(path) for path in TEMPLATES],
     script:
         "../workflow/scripts/report.py"
@@ -125,7 +119,7 @@ rule complete:
     input:
         videos=RUN / "dataset/videos.parquet",
         refusals=RUN / "dataset/refusals.parquet",
-        snippets=list(per_video("snippets").values()),
+        snippets=list(SNIPPETS.values()),
         report=RUN / "report.html",
     output:
         RUN / "complete.txt",
@@ -136,8 +130,8 @@ rule complete:
     resources:
         mem_mb=500,
     params:
-        files=per_video("snippets"),
+        files=SNIPPETS,
         kind="snippets",
-        code=code("pfes.report.summary"),
+        code=code("complete"),
     script:
         "../workflow/scripts/complete.py"

@@ -12,7 +12,7 @@ rule snippets:
     resources:
         mem_mb=1000,
     params:
-        snippets=config["snippets"],
-        code=code("pfes.flow.snippets"),
+        settings=depends("snippets"),
+        code=code("snippets"),
     script:
         "../workflow/scripts/snippets.py"

@@ -14,7 +14,8 @@ rule scores:
     resources:
         mem_mb=2000,
     params:
-        code=code("pfes.training.features"),
+        code=code("scores"),
+        method=method_code,
     script:
         "../workflow/scripts/scores.py"
 
@@ -35,29 +36,50 @@ rule spot:
     resources:
         mem_mb=1000,
     params:
-        spot=lambda wildcards: EXPERIMENTS[wildcards.experiment]["spot"],
-        code=code("pfes.spotting.proposal_tables"),
+        settings=depends("spot"),
+        method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,
+        code=code("spot"),
+        method=method_code,
     script:
         "../workflow/scripts/spot.py"
 
 
-rule baseline:
+rule training_free:
     input:
-        snippets=list(per_video("snippets").values()),
-        faces=list(per_video("faces").values()),
+        snippets=list(SNIPPETS.values()),
+        faces=list(FACES_FILES.values()),
         videos=RUN / "dataset/videos.parquet",
     output:
-        RUN / "spot/baseline/proposals.parquet",
+        RUN / "spot/{experiment}/proposals.parquet",
     log:
-        LOGS / "spot/baseline.log",
+        LOGS / "spot/{experiment}.log",
     benchmark:
-        BENCHMARKS / "spot/baseline.tsv"
+        BENCHMARKS / "spot/{experiment}.tsv"
+    wildcard_constraints:
+        experiment="|".join(map(re.escape, TRAINING_FREE)),
     conda:
         "../envs/pfes.yaml"
     resources:
         mem_mb=1000,
     params:
-        baseline=config["baseline"],
-        code=code("pfes.spotting.baseline"),
+        settings=depends("training_free"),
+        method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,
+        code=code("training_free"),
+        method=method_code,
     script:
-        "../workflow/scripts/baseline.py"
+        "../workflow/scripts/training_free.py"
+
+
+rule experiment:
+    output:
+        RUN / "spot/{experiment}/settings.json",
+    log:
+        LOGS / "experiment/{experiment}.log",
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        settings=depends("experiment"),
+    script:
+        "../workflow/scripts/experiment.py"

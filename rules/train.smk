@@ -21,13 +21,8 @@ rule train:
     params:
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
         validation=lambda wildcards: FOLDS[wildcards.fold].validation,
-        model=lambda wildcards: EXPERIMENTS[wildcards.experiment]["model"],
-        training=lambda wildcards: EXPERIMENTS[wildcards.experiment]["training"],
-        spotting=lambda wildcards: {
-            **{key: config[key] for key in ("sampling", "faces", "snippets")},
-            "flow": FLOW,
-            "spot": EXPERIMENTS[wildcards.experiment]["spot"],
-        },
-        code=code("pfes.training.fold"),
+        settings=depends("train"),
+        code=code("train"),
+        method=method_code,
     script:
         "../workflow/scripts/train.py"

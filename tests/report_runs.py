@@ -9,7 +9,7 @@ import pandas as pd
 from pfes.base import store
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS, file_name
 from pfes.evaluation.analysis import analyse_run
-from pfes.evaluation.metrics import NO_SEED, evaluate_run
+from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, nested, write_evaluation
 from pfes.report.page import RunFiles
 from pfes.report.tables import TABLES
 
@@ -88,12 +88,10 @@ def make_run(
 
 def evaluate(folder: Path, proposals: dict[tuple[str, int], list[Path]]) -> dict[str, Path]:
     """Write what rule ``evaluate`` writes to ``folder`` and return the paths of its further tables by kind."""
-    nested: dict[str, dict[int, list[Path]]] = {}
-    for (name, seed), paths in proposals.items():
-        nested.setdefault(name, {})[seed] = paths
     tables = (folder / "videos.parquet", folder / "expressions.parquet")
     outputs = [folder / name for name in ("metrics.parquet", "counts.parquet", "matches.parquet", "summary.json")]
-    evaluate_run(*tables, nested, *outputs, run="fake")
+    run = judge_run(*tables, nested(proposals), EvaluateParameters())
+    write_evaluation(run, Outputs(*outputs), "fake")
     kinds = (
         "intervals",
         "differences",
@@ -105,7 +103,7 @@ def evaluate(folder: Path, proposals: dict[tuple[str, int], list[Path]]) -> dict
         "errors",
     )
     statistics = {kind: folder / f"{kind}.parquet" for kind in kinds}
-    analyse_run(*tables, nested, statistics)
+    analyse_run(run, statistics)
     return statistics
 
 

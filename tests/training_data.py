@@ -5,13 +5,19 @@ import pandas as pd
 
 from pfes.base import provenance, store
 from pfes.base.records import POINT_COLUMNS, VIDEO_COLUMNS
-from pfes.methods.gim.pseudo_labels import GimParameters
-from pfes.training.fold import TrainingParameters, TrainingVideo, train_fold
+from pfes.methods.base import TrainingVideo
+from pfes.methods.gim.parameters import GimParameters
+from pfes.methods.parameters import TrainingParameters
+from pfes.training.fold import FoldInputs, train_fold
 from pfes.training.model import ModelParameters
 
 MODEL = ModelParameters(width=8, heads=2, head_dropout=0.3)
 QUICK = TrainingParameters(
-    epochs=2, learning_rate=1e-3, weight_decay=0.0, device="cpu", gim=GimParameters(hard_epochs=1, gaussian_epochs=0)
+    epochs=2,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    device="cpu",
+    sections=(GimParameters(hard_epochs=1, gaussian_epochs=0),),
 )
 
 
@@ -34,10 +40,8 @@ def synthetic_video(seed, frames=90, apexes=((45, 0),), subject="s1", name="a"):
 
 
 def train_project(folder, paths, held_out="s3", params=QUICK, model=MODEL, **subjects):
-    train_fold(
-        paths, folder / "points.parquet", folder / "videos.parquet", held_out, folder / "model.pt", folder / "log.parquet",
-        model, params, 1, "journal", {"proposals": {"thresholds": [0.2, 0.8]}}, **subjects,
-    )  # fmt: skip
+    inputs = FoldInputs(paths, folder / "points.parquet", folder / "videos.parquet", held_out, **subjects)
+    train_fold(inputs, folder, model, params, 1, "journal", {"proposals": {"thresholds": [0.2, 0.8]}})
 
 
 def write_project(tmp_path):

@@ -17,8 +17,8 @@ from pfes.faces.landmarks import FaceParameters
 from pfes.flow.snippets import SnippetParameters
 from pfes.flow.sw_mro import FlowParameters
 from pfes.media.decode import SamplingParameters
+from pfes.methods.baseline import BaselineParameters
 from pfes.report.page import ReportParameters
-from pfes.spotting.baseline import BaselineParameters
 from pfes.training.fold import TrainingParameters
 from pfes.training.model import ModelParameters
 

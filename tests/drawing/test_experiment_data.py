@@ -27,7 +27,7 @@ from pfes.drawing.experiment_data import (
     write_stretch_figure,
 )
 from pfes.evaluation.comparison import compare
-from pfes.methods.gim.pseudo_labels import GimParameters
+from pfes.methods.gim.parameters import GimParameters
 from pfes.training.fold import TrainingParameters
 from pfes.training.model import ModelParameters, SpottingModel, load_model, predict, save_model
 

@@ -16,7 +16,7 @@ import torch
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.decoding.proposals import SpotParameters
-from pfes.methods.gim.pseudo_labels import GimParameters
+from pfes.methods.gim.parameters import GimParameters
 from pfes.methods.supervised.targets import frame_targets
 from pfes.spotting.epochs import epoch_proposals
 from pfes.training import checkpoint

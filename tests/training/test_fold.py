@@ -10,8 +10,7 @@ import torch
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.methods.gim.losses import LossParameters
-from pfes.methods.gim.pseudo_labels import GimParameters
+from pfes.methods.gim.parameters import GimParameters, LossParameters
 from pfes.network.heads import PfesHead
 from pfes.training.features import extract_features, score_fold
 from pfes.training.fold import TrainingParameters, mirrored, train

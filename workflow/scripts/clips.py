@@ -12,5 +12,5 @@ with stage(snakemake.log[0]):
         i.expressions,
         snakemake.wildcards.video,
         snakemake.output[0],
-        build(ClipParameters, p.clips),
+        build(ClipParameters, p.settings["intensity"]["clips"]),
     )

@@ -7,7 +7,7 @@ from pfes.base.logs import stage
 from pfes.media.decode import SamplingParameters
 
 with stage(snakemake.log[0]):
-    settings = snakemake.params.dataset
-    release = datasets.load(settings["name"], settings, Path(snakemake.params.run) / "dataset")
-    folder = Path(snakemake.output[0]).parent
-    datasets.write_dataset(release, folder, SamplingParameters(**snakemake.params.sampling), settings)
+    p, folder = snakemake.params, Path(snakemake.output[0]).parent
+    settings, sampling = p.settings["dataset"], SamplingParameters(**p.settings["sampling"])
+    release = datasets.load(settings["name"], settings, Path(p.run) / "dataset")
+    datasets.write_dataset(release, folder, sampling, settings)

@@ -6,5 +6,5 @@ from pfes.datasets.demo import DemoParameters
 from pfes.datasets.demo_render import render
 
 with stage(snakemake.log[0]):
-    params = build(DemoParameters, snakemake.params.settings)
+    params = build(DemoParameters, snakemake.params.settings["dataset"]["demo"])
     render(params, snakemake.wildcards.video, snakemake.output.video, snakemake.output.truth)

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from pfes.base.config import build
 from pfes.base.logs import stage
-from pfes.decoding.proposals import SpotParameters
+from pfes.methods.registry import method_of, spot_parameters
 from pfes.spotting.epochs import epoch_proposals
 
 with stage(snakemake.log[0]):
-    snippets, faces = (
-        {Path(path).stem: path for path in part} for part in (snakemake.input.snippets, snakemake.input.faces)
-    )
-    epochs = Path(snakemake.input.model).parent / "epochs"
-    params = build(SpotParameters, snakemake.params.spot)
-    epoch_proposals(epochs, snippets, snakemake.input.videos, faces, snakemake.output[0], params)
+    i, p = snakemake.input, snakemake.params
+    snippets, faces = ({Path(path).stem: path for path in part} for part in (i.snippets, i.faces))
+    params, method = spot_parameters(p.settings["spot"]), method_of(p.method_name)
+    epoch_proposals(Path(i.model).parent / "epochs", snippets, i.videos, faces, snakemake.output[0], params, method)

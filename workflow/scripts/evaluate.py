@@ -2,27 +2,13 @@
 
 from pfes.base.config import build
 from pfes.base.logs import stage
-from pfes.evaluation.analysis import analyse_run
-from pfes.evaluation.metrics import EvaluateParameters, evaluate_run
+from pfes.evaluation.analysis import AnalysisFiles, analyse_run
+from pfes.evaluation.metrics import EvaluateParameters, Outputs, judge_run, nested, write_evaluation
 
 with stage(snakemake.log[0]):
-    proposals = {}
-    for (experiment, seed), paths in snakemake.params.proposals.items():
-        proposals.setdefault(experiment, {})[seed] = paths
-    kept = {}
-    for (experiment, seed), paths in snakemake.params.kept.items():
-        kept.setdefault(experiment, {})[seed] = paths
-    out, tables, p = snakemake.output, (snakemake.input.videos, snakemake.input.expressions), snakemake.params
-    params = build(EvaluateParameters, p.evaluate)
-    evaluate_run(*tables, proposals, out.metrics, out.counts, out.matches, out.summary, run=p.run, **vars(params))
-    analyse_run(
-        *tables,
-        proposals,
-        p.analysis,
-        params,
-        dataset=p.dataset,
-        chosen=p.chosen,
-        kept=kept,
-        flow=p.flow,
-        truth=p.truth,
-    )
+    i, o, p = snakemake.input, snakemake.output, snakemake.params
+    params = build(EvaluateParameters, p.settings["evaluate"])
+    run = judge_run(i.videos, i.expressions, nested(p.proposals), params)
+    write_evaluation(run, Outputs(o.metrics, o.counts, o.matches, o.summary), p.run)
+    dataset = p.settings["dataset"]["name"]
+    analyse_run(run, p.analysis, AnalysisFiles(dataset, p.chosen, nested(p.kept), p.flow, p.truth))

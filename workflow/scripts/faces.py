@@ -6,4 +6,5 @@ from pfes.media.decode import SamplingParameters
 
 with stage(snakemake.log[0]):
     p = snakemake.params
-    write_faces(p.recording, p.fps, snakemake.output[0], SamplingParameters(**p.sampling), FaceParameters(**p.faces))
+    sampling, faces = SamplingParameters(**p.settings["sampling"]), FaceParameters(**p.settings["faces"])
+    write_faces(p.recording, p.fps, snakemake.output[0], sampling, faces)

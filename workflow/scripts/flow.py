@@ -5,5 +5,5 @@ from pfes.flow.sw_mro import FlowParameters, write_flow
 
 with stage(snakemake.log[0]):
     p = snakemake.params
-    params = FlowParameters(**p.flow, device=snakemake.config["flow"]["device"])
+    params = FlowParameters(**{**snakemake.config["flow"], **p.settings["flow"]})
     write_flow(p.recording, snakemake.input.faces, snakemake.output[0], params)

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from pfes.base.config import build
 from pfes.base.logs import stage
-from pfes.intensity.prediction import write_stream
+from pfes.intensity.prediction import StreamParameters, write_stream
 
 with stage(snakemake.log[0]):
-    p = snakemake.params
-    faces = {Path(path).stem: path for path in snakemake.input.faces}
-    write_stream([snakemake.input.model], p.recordings, faces, snakemake.output[0], guard=p.held_out)
+    p, i = snakemake.params, snakemake.input
+    faces = {Path(path).stem: path for path in i.faces}
+    stream = build(StreamParameters, p.settings)
+    write_stream([i.model], p.recordings, faces, snakemake.output[0], stream, guard=p.held_out)

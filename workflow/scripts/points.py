@@ -4,5 +4,5 @@ from pfes.base.logs import stage
 from pfes.datasets.points import PointParameters, write_points
 
 with stage(snakemake.log[0]):
-    seed = int(snakemake.wildcards.seed)
-    write_points(snakemake.input[0], snakemake.output[0], PointParameters(**snakemake.params.points), seed)
+    params = PointParameters(**snakemake.params.settings["points"])
+    write_points(snakemake.input[0], snakemake.output[0], params, int(snakemake.wildcards.seed))

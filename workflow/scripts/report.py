@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from pfes.base.logs import stage
-from pfes.report.files import IntensityFiles
-from pfes.report.page import ReportParameters, RunFiles, draw_timelines, write_report
+from pfes.report.files import run_files
+from pfes.report.page import ReportParameters, draw_timelines, write_report
 from pfes.report.paper import write_paper
 
 with stage(snakemake.log[0]):
-    p = snakemake.params
-    benchmarks = {name: sorted(Path(p.benchmarks, name).rglob("*.tsv")) for name in p.stages}
-    intensity = p.files["intensity"] and IntensityFiles(**p.files["intensity"])
-    files = RunFiles(**{**p.files, "intensity": intensity}, benchmarks=benchmarks)
-    params = ReportParameters(**p.report)
-    draw_timelines(files, snakemake.output.timelines, limit=params.max_timelines)
-    write_paper(files, Path(snakemake.output.figures).parent)
-    write_report(files, snakemake.output.page, run=p.run, demo=p.is_demo, settings=p.settings, params=params)
+    o, p = snakemake.output, snakemake.params
+    files = run_files(p.files, p.benchmarks, p.stages)
+    params = ReportParameters(**p.settings["report"])
+    draw_timelines(files, o.timelines, limit=params.max_timelines)
+    write_paper(files, Path(o.figures).parent)
+    write_report(files, o.page, run=p.run, demo=p.is_demo, settings=p.settings, params=params)

@@ -4,4 +4,5 @@ from pfes.base.logs import stage
 from pfes.flow.snippets import SnippetParameters, write_snippets
 
 with stage(snakemake.log[0]):
-    write_snippets(snakemake.input.flow, snakemake.output[0], SnippetParameters(**snakemake.params.snippets))
+    params = SnippetParameters(**snakemake.params.settings["snippets"])
+    write_snippets(snakemake.input.flow, snakemake.output[0], params)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pfes.base.config import build
 from pfes.base.logs import stage
-from pfes.decoding.proposals import SpotParameters
+from pfes.methods.registry import method_of, spot_parameters
 from pfes.spotting.proposal_tables import write_proposals
 
 with stage(snakemake.log[0]):
-    faces = {Path(path).stem: path for path in snakemake.input.faces}
-    params = build(SpotParameters, snakemake.params.spot)
-    write_proposals(snakemake.input.scores, snakemake.input.videos, faces, snakemake.output[0], params)
+    i, p = snakemake.input, snakemake.params
+    faces = {Path(path).stem: path for path in i.faces}
+    params = spot_parameters(p.settings["spot"])
+    write_proposals(i.scores, i.videos, faces, snakemake.output[0], params, method_of(p.method_name))

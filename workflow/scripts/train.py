@@ -4,25 +4,16 @@ from pathlib import Path
 
 from pfes.base.config import build
 from pfes.base.logs import stage
-from pfes.training.fold import CachedSource, TrainingParameters, train_fold
+from pfes.methods.registry import training_parameters
+from pfes.training.fold import CachedSource, FoldInputs, train_fold
 from pfes.training.model import ModelParameters
 
 with stage(snakemake.log[0]):
-    p, inputs = snakemake.params, snakemake.input
-    train_fold(
-        {Path(path).stem: path for path in inputs.snippets},
-        inputs.points,
-        inputs.videos,
-        p.held_out,
-        snakemake.output.model,
-        snakemake.output.log,
-        build(ModelParameters, p.model),
-        build(TrainingParameters, p.training),
-        seed=int(snakemake.wildcards.seed),
-        experiment=snakemake.wildcards.experiment,
-        spotting=p.spotting,
-        validation=p.validation,
-        out_apexes=snakemake.output.apexes,
-        expressions_path=next(iter(inputs.expressions), None),
-        cached=CachedSource(inputs.cached_model[0], inputs.cached_features[0]) if inputs.cached_model else None,
-    )
+    i, o, p, w = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards
+    snippets = {Path(path).stem: path for path in i.snippets}
+    cached = CachedSource(i.cached_model[0], i.cached_features[0]) if i.cached_model else None
+    inputs = FoldInputs(snippets, i.points, i.videos, p.held_out, p.validation, next(iter(i.expressions), None), cached)
+    model = build(ModelParameters, p.settings["model"])
+    training = training_parameters({**snakemake.config["training"], **p.settings["training"]})
+    stages = {name: p.settings[name] for name in ("sampling", "faces", "flow", "snippets")}
+    train_fold(inputs, Path(o.model).parent, model, training, int(w.seed), w.experiment, stages)

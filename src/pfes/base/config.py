@@ -3,9 +3,9 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from pfes.base.errors import InputError
 
 T = TypeVar("T")
+REQUIRED: Any = MISSING  # instead of the default of a setting
 ABOUT = ("description", "base", "groups")  # keys of an experiment that change nothing themselves
 
 
@@ -102,14 +103,59 @@ def ordered(section: Any) -> Any:
     return [ordered(item) for item in section] if isinstance(section, list) else section
 
 
-def build(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Return the dataclass ``kind`` made from a section of the config; nested dataclasses from nested sections, tuples from lists."""
+def setting(default: Any, about: str, *, changes_results: bool = True, **rules: Any) -> Any:
+    """Return a field of a dataclass of parameters: all that is ever said of a setting, in one place.
+
+    Its type is the annotation. The JSON schema, the commented configuration and the reference in docs are made from it.
+
+    Parameters
+    ----------
+    default : value where a configuration says nothing; REQUIRED for none.
+    about : what it is, with its unit; one line.
+    changes_results : False where no array and no table of a run depends on it, so that nothing is computed anew.
+    rules : keywords of JSON schema (minimum, exclusiveMinimum, enum, pattern, minItems, items, ...).
+    """
+    metadata = {"about": about, "changes_results": changes_results, "rules": rules}
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def build(kind: type[T], values: Mapping[str, Any], sections: Iterable[type] = ()) -> T:
+    """Return the dataclass ``kind`` made from a section of the config; nested dataclasses from nested sections, tuples from lists.
+
+    Parameters
+    ----------
+    sections : dataclasses of nested sections that are no fields of ``kind``; they go into its field ``sections``.
+    """
     types = get_type_hints(kind)
-    made = {}
+    own = {one.section: one for one in sections}  # type: ignore[attr-defined]
+    made: dict[str, Any] = {}
     for key, value in values.items():
-        nested = isinstance(value, Mapping) and is_dataclass(types[key])
-        made[key] = build(types[key], value) if nested else _tuples(value)
+        if key not in own:
+            nested = isinstance(value, Mapping) and is_dataclass(types[key])
+            made[key] = build(types[key], value) if nested else _tuples(value)
+    if own:
+        made["sections"] = tuple(build(one, values[name]) for name, one in own.items() if name in values)
     return kind(**made)
+
+
+def values_of(params: Any) -> dict[str, Any]:
+    """Return the section of the config, plain types, that ``build`` makes ``params`` from."""
+    values = {item.name: getattr(params, item.name) for item in fields(params) if item.name != "sections"}
+    plain = {key: values_of(value) if is_dataclass(value) else value for key, value in values.items()}
+    return plain | {type(own).section: values_of(own) for own in getattr(params, "sections", ())}
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Parameters that have, beside their own, those of methods: one dataclass each, whose ``section`` is its name."""
+
+    sections: tuple[Any, ...] = field(default=(), kw_only=True)
+
+    def of(self, kind: type[T]) -> T:
+        """Return the section that is a ``kind``; its defaults where there is none."""
+        return next((own for own in self.sections if type(own) is kind), kind())
 
 
 @cache

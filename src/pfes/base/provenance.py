@@ -11,6 +11,7 @@ from typing import Any
 
 from pfes import __version__
 
+REGISTRY = "pfes.methods.registry"
 LIBRARIES = (
     "av",
     "h5py",
@@ -56,36 +57,46 @@ def file_digest(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_digest(*modules: str) -> str:
-    """Return one digest over the source of ``modules`` (such as ``pfes.flow.sw_mro``) and every pfes module they import.
+def code_digest(*sources: str, root: Path | None = None) -> str:
+    """Return one digest over the source of modules (``pfes.flow.cache``) or files, and every pfes module they import.
 
     Snakemake reruns a rule when its script changes; this digest, as a parameter of the rule, makes it rerun when the
-    package code behind the script changes too, and only then.
+    package code behind the script changes too, and only then. The registry of methods is not followed: a rule that runs
+    a method has the digest of its module beside.
+
+    Parameters
+    ----------
+    root : folder that files, such as ``workflow/scripts/train.py``, are below.
     """
-    used = modules_used(*modules)
+    used = modules_used(*sources, root=root)
     return hashlib.sha256(b"".join(used[name] for name in sorted(used))).hexdigest()[:16]
 
 
-def modules_used(*modules: str) -> dict[str, bytes]:
-    """Return the source of ``modules`` and of every pfes module that they import, directly or not, by name.
+def modules_used(*sources: str, root: Path | None = None) -> dict[str, bytes]:
+    """Return the source of modules or files, and of every pfes module that they import, directly or not, by name.
 
     A table of a module's name beside it (``rois.csv``) belongs to it.
     """
     found: dict[str, bytes] = {}
-    todo = list(modules)
+    todo = list(sources)
     while todo:
         name = todo.pop()
-        if name in found or name == "pfes":
+        if name in found or name in ("pfes", REGISTRY):
             continue
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"{name}: no such module to take a digest of")
-        found[name] = Path(spec.origin).read_bytes()
-        table = Path(spec.origin).with_suffix(".csv")
+        path = (root or Path()) / name if name.endswith(".py") else _origin(name)
+        found[name] = path.read_bytes()
+        table = path.with_suffix(".csv")
         if table.exists():
             found[table.name] = table.read_bytes()
         todo += _pfes_imports(found[name].decode())
     return found
+
+
+def _origin(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{module}: no such module to take a digest of")
+    return Path(spec.origin)
 
 
 def _pfes_imports(source: str) -> list[str]:

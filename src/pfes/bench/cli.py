@@ -29,7 +29,7 @@ def bench_train_command(
 ) -> None:
     """Time and memory of a training step: a plain one, padded to the longest video, against ours."""
     from pfes.bench import train as benchmarks
-    from pfes.training.parameters import TrainingParameters
+    from pfes.methods.parameters import TrainingParameters
 
     params = TrainingParameters(
         precision=precision,  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def bench_truth(
     from pfes.bench import machine as machine_bench
     from pfes.bench import truth as comparison
     from pfes.commands import extract
-    from pfes.workflow.check import read_config
+    from pfes.workflow.plan import read_config
 
     params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
     found = comparison.bench_truth(subjects, seconds, params)
@@ -124,7 +124,7 @@ def bench_memory(
     """Peak memory of faces, flow and snippets on a video, and on the same content several times as long."""
     from pfes.bench import memory
     from pfes.commands import extract
-    from pfes.workflow.check import read_config
+    from pfes.workflow.plan import read_config
 
     params = extract.parameters(read_config(config)) if config else extract.ExtractParameters()
     console.print(memory.bench_memory(str(video), times, params).to_string(index=False), soft_wrap=True)

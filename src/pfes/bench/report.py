@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from pfes.base import provenance, store
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS
 from pfes.bench import browser
-from pfes.evaluation.metrics import NO_SEED, evaluate_run
+from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, nested, write_evaluation
 from pfes.report import page as report
 from pfes.report.files import Key, RunFiles
 from pfes.report.tables import TABLES
@@ -106,8 +106,10 @@ def synthetic_run(folder: Path, n_videos: int, *, n_frames: int = FRAMES, seed: 
             scores[key] = [folder / f"{key[0]}.h5"]
             store.write(scores[key][0], "scores", curves, origin)
     outputs = [folder / name for name in ("metrics.parquet", "counts.parquet", "matches.parquet", "summary.json")]
-    nested = {name: {seed: proposals[name, seed]} for name, seed in EXPERIMENTS}
-    evaluate_run(folder / "videos.parquet", folder / "expressions.parquet", nested, *outputs, run="bench")
+    judged = judge_run(
+        folder / "videos.parquet", folder / "expressions.parquet", nested(proposals), EvaluateParameters()
+    )
+    write_evaluation(judged, Outputs(*outputs), "bench")
     shared = [_write_shared(folder, index, n_frames, generator, origin) for index in range(SHARED)]
     named: dict[str, Any] = {name: folder / f"{name}.parquet" for name in TABLES}
     return RunFiles(

@@ -70,7 +70,7 @@ def features(
 ) -> None:
     """Write snippets (SW-MRO optical flow at the regions of interest) of videos; no model is needed."""
     from pfes.commands import extract
-    from pfes.workflow.check import read_config
+    from pfes.workflow.plan import read_config
 
     if unknown := set(format) - set(extract.FORMATS):
         raise InputError(f"--format {unknown.pop()}: expected {' or '.join(extract.FORMATS)}")
@@ -178,7 +178,8 @@ def summary(
         console.print(f"figures: {folder}", soft_wrap=True)
         return
 
-    console.print(results_table(store.read_table(run / "evaluate" / "metrics.parquet", "metrics")))
+    results = store.read_table(run / "evaluate" / "metrics.parquet", "metrics")
+    console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
 
 
@@ -190,18 +191,16 @@ def compare(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Table to write as well, .csv or .parquet.")] = None,
 ) -> None:
-    """Print the experiments of a run side by side: strict F1, intervals, seed spread, differences."""
+    """Print the experiments of a run side by side: F1, intervals, seed spread, differences."""
     from pfes.base import store
     from pfes.evaluation import comparison
 
-    counts = run / "evaluate" / "counts.parquet"
-    if not counts.is_file():
-        raise InputError(f"{counts} is missing; expected a run folder such as results/demo whose evaluation is done")
+    tables = comparison.RunTables.read(run / "evaluate")
     if out is not None and out.suffix == ".parquet":
-        table = comparison.write_comparison(counts, out, reference=reference)
+        table = comparison.write_comparison(tables, out, reference=reference)
     else:
-        table = comparison.compare(store.read_table(counts, "counts"), reference)
-    console.print(comparison.comparison_table(table))
+        table = comparison.compare(tables, reference)
+    console.print(comparison.comparison_table(table, json.loads((run / "summary.json").read_text())))
     if out is not None and out.suffix != ".parquet":
         with store.atomic(out) as temporary:
             temporary.write_text(table.to_csv(index=False, float_format="%.4f"), encoding="utf-8")

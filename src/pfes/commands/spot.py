@@ -3,10 +3,10 @@
 Differences from a run
 ----------------------
 There is no held-out subject: given a run folder, intensity and class scores are the means over the models of all folds
-and seeds of one experiment, each of which was trained without one subject; so are the ten outputs of the fully
-supervised system.
+and seeds of one experiment, each of which was trained without one subject; so are any further outputs of the method.
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +15,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from pfes.base import store
-from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, file_name
 from pfes.commands.extract import STAGES, extract, parameters
-from pfes.decoding.proposals import SpotParameters, propose
-from pfes.decoding.start_end import decode as decode_outputs
+from pfes.decoding.proposals import SpotParameters
 from pfes.drawing import figures, overlay
 from pfes.intensity.figures import stream_curves
 from pfes.intensity.prediction import find_models, write_stream
 from pfes.media import decode
-from pfes.methods.supervised.losses import supervised_outputs
-from pfes.spotting.baseline import BaselineParameters, class_magnitudes
+from pfes.methods.baseline import BaselineParameters, class_magnitudes
+from pfes.methods.registry import spot_parameters
 from pfes.spotting.proposal_tables import locate
 from pfes.training.model import SpottingModel, load_model, predict
 
@@ -82,21 +81,24 @@ def spot(
         The recording cannot be used, or the models cannot be found or do not belong together.
     """
     out = Path(out)
-    models, settings = load_models(model_paths(Path(model), experiment))
+    paths = model_paths(Path(model), experiment)
+    models, settings = load_models(paths)
     intensity_models = find_models(model) if continuous else []
-    params = build(SpotParameters, settings["spot"])
+    params = spot_parameters(settings["spot"])
     snippets, valid = _snippets(str(recording), out, settings, fps)
     log.info("spotting")
     predicted = [predict(one, snippets) for one in models]
     intensity = np.mean([curve for _, curve, _ in predicted], axis=0)
     class_scores = np.mean([scores for _, _, scores in predicted], axis=0)
     rate = float(store.attributes(out / "faces.h5", "faces")["fps"])
-    given = [supervised_outputs(one, features) for one, (features, _, _) in zip(models, predicted, strict=True)]
-    outputs = [part for part in given if part is not None]
-    if outputs:
-        proposals = decode_outputs(np.mean(outputs, axis=0), params.supervised, valid=valid)
-    else:
-        proposals = propose(intensity, class_scores, params, valid=valid, fps=rate)
+    curves = {"intensity": intensity, "class_scores": class_scores, "valid": valid}
+    outputs = [
+        one.method.outputs(one.head, torch.as_tensor(features))
+        for one, (features, _, _) in zip(models, predicted, strict=True)
+    ]
+    if outputs[0] is not None:
+        curves["outputs"] = np.mean([part.numpy() for part in outputs if part is not None], axis=0)
+    proposals = models[0].method.propose(curves, params, rate)
     found = Spotted(intensity, class_scores, proposals, rate, valid)
     _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
     if intensity_models:
@@ -123,7 +125,11 @@ def model_paths(model: Path, experiment: str | None = None) -> list[Path]:
 
 
 def load_models(paths: Sequence[Path]) -> tuple[list[SpottingModel], dict[str, Any]]:
-    """Return the models and the parameters of the other stages, which must be the same for all."""
+    """Return the models and the settings of the other stages, which must be the same for all.
+
+    How curves become proposals stands beside the models of a run (rule experiment), in models of before in themselves; for
+    a model without either these are the defaults, which the log says.
+    """
     loaded = [load_model(path) for path in paths]
     settings = loaded[0][1]["spotting"]
     for path, (_, meta) in zip(paths, loaded, strict=True):
@@ -131,7 +137,19 @@ def load_models(paths: Sequence[Path]) -> tuple[list[SpottingModel], dict[str, A
             raise InputError(
                 f"{path}: made with other parameters than {paths[0]}; rerun the workflow, or give one model.pt"
             )
-    return [model for model, _ in loaded], settings
+    return [model for model, _ in loaded], {"spot": {}, **settings, **_beside(paths[0], "spot" in settings)}
+
+
+def _beside(model: Path, in_model: bool) -> dict[str, Any]:
+    """Return what the settings file of the model's experiment, results/<run>/spot/<experiment>/settings.json, says."""
+    parents = model.resolve().parents
+    path = parents[4] / "spot" / parents[2].name / "settings.json" if len(parents) > 4 else Path("settings.json")
+    if not path.is_file():
+        if not in_model:
+            log.warning("%s: no %s; proposals are made with the default settings of section spot", model, path)
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _snippets(

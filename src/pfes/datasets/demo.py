@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import runs
 from pfes.base.records import CLASSES, EXPRESSION_COLUMNS, Video
@@ -48,49 +49,27 @@ _BLINK = np.array([(-0.10, 0), (-0.03, 0.75), (0.0, 1), (0.04, 1), (0.11, 0.55),
 
 @dataclass(frozen=True)
 class DemoParameters:
-    """Size and difficulty of the demo dataset.
+    """Size and difficulty of the demo dataset."""
 
-    Attributes
-    ----------
-    subjects, videos : int
-        Number of subjects and of videos per subject, at least 1.
-    seconds : float
-        Length of each video, 3 to 3600 s.
-    fps : float
-        Frame rate, 20 to 60 per second.
-    width, height : int
-        Size of the frames in px, even, at least 160; the crop of 9 g is about 0.53 of the shorter side.
-    seed : int
-        Seed of everything that is random.
-    macro_px, micro_px : tuple of float
-        Lowest and highest displacement at the apex of MaE and ME, in px of the crop at 128 px.
-    head_motion : float
-        Scale of head motion; 1 is a seated person watching videos, 0 none.
-    blinks, talking : float
-        Scale of the number of blinks (1: about 14 a minute) and of talking episodes (1: in about half of the videos).
-    flicker : float
-        Standard deviation of the global gain, relative.
-    noise : float
-        Standard deviation of the sensor noise in grey levels.
-    crf : int
-        Constant rate factor of x264: 0 lossless, 51 worst.
-    """
-
-    subjects: int = 6
-    videos: int = 4
-    seconds: float = 10.5
-    fps: float = 30.0
-    width: int = 384
-    height: int = 384
-    seed: int = 7
-    macro_px: tuple[float, float] = (2.0, 4.5)
-    micro_px: tuple[float, float] = (0.6, 1.2)
-    head_motion: float = 1.0
-    blinks: float = 1.0
-    talking: float = 0.5
-    flicker: float = 0.008
-    noise: float = 1.8
-    crf: int = 18
+    subjects: int = setting(6, "identities", minimum=1, maximum=99)
+    videos: int = setting(4, "videos per subject", minimum=1, maximum=99)
+    seconds: float = setting(10.5, "length of a video, s", minimum=3, maximum=3600)
+    fps: float = setting(30.0, "frame rate, 1/s", minimum=20, maximum=60)
+    width: int = setting(384, "width of the frames, px", minimum=160, maximum=2048)
+    height: int = setting(384, "height of the frames, px", minimum=160, maximum=2048)
+    seed: int = setting(7, "seed of everything that is random in the demo")
+    macro_px: tuple[float, float] = setting(
+        (2.0, 4.5), "range of the displacement of macro-expressions at the apex, px of the crop at 128 px"
+    )
+    micro_px: tuple[float, float] = setting(
+        (0.6, 1.2), "range of the displacement of micro-expressions at the apex, px of the crop at 128 px"
+    )
+    head_motion: float = setting(1.0, "scale of head motion; 0 is none")
+    blinks: float = setting(1.0, "scale of the number of blinks; 0 is none")
+    talking: float = setting(0.5, "scale of the number of talking episodes; 0 is none, 1 in about half of the videos")
+    flicker: float = setting(0.008, "standard deviation of the light's gain, relative")
+    noise: float = setting(1.8, "standard deviation of the sensor noise, grey levels")
+    crf: int = setting(18, "constant rate factor of H.264; 0 is lossless, 51 worst")
 
     def __post_init__(self) -> None:
         limits = (("subjects", 1, 99), ("videos", 1, 99), ("seconds", 3, 3600), ("fps", 20, 60), ("width", 160, 2048),

@@ -17,10 +17,11 @@ choice (such as the epoch) made on them has seen nothing of the subjects held ou
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.records import file_name
 
@@ -43,11 +44,23 @@ class FoldParameters:
         of groups and validation subjects.
     """
 
-    scheme: str = "leave-one-subject-out"
-    groups: int = 5
-    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    validation_subjects: float = 0
-    seed: int = 0
+    scheme: str = setting(
+        "leave-one-subject-out",
+        "how subjects are dealt to folds: leave-one-subject-out, groups (k even groups of subjects) or lists (named here)",
+        enum=("leave-one-subject-out", "groups", "lists"),
+    )
+    groups: int = setting(5, "number of folds of the scheme groups", minimum=2, maximum=1000)
+    lists: Mapping[str, tuple[str, ...]] = setting(
+        {},
+        "subjects held out by each fold of the scheme lists, e.g. {first: [anna, ben], second: [carl, dora]}",
+        additionalProperties={"minItems": 1},
+    )
+    validation_subjects: float = setting(
+        0,
+        "subjects of each fold that are not trained on, for inner validation; below 1 a share of them, 0 is none",
+        minimum=0,
+    )
+    seed: int = setting(0, "seed of groups and of validation subjects", minimum=0)
 
 
 @dataclass(frozen=True)

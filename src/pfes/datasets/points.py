@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from pfes.base import provenance, store
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.records import POINT_COLUMNS
 
@@ -37,16 +38,13 @@ SHOWN = 10  # instances without a click that a message names
 
 @dataclass(frozen=True)
 class PointParameters:
-    """How points are drawn.
+    """How points are drawn."""
 
-    Parameters
-    ----------
-    mode : where in the instance the point lies; see the module's conventions.
-    spread : standard deviation of ``gaussian``, as a share of the instance's length.
-    """
-
-    mode: PointMode = "gaussian"
-    spread: float = 0.18
+    mode: PointMode = setting(
+        "gaussian",
+        "where the labelled frame of an expression lies: gaussian, apex, uniform, middle or given (column point of the expressions)",
+    )
+    spread: float = setting(0.18, "standard deviation of gaussian, share of the duration", minimum=0.001, maximum=10)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

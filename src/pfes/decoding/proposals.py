@@ -38,9 +38,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from pfes.base.config import REQUIRED, Sections, setting
+from pfes.base.errors import InputError
 from pfes.base.intervals import Intervals, iou, lengths, nms, runs
 from pfes.base.records import CLASSES, FRAME_COLUMNS
-from pfes.decoding.start_end import DecodeParameters
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -48,25 +49,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ClassLimits:
-    """What a proposal of one class must satisfy.
+    """What a proposal of one class must satisfy."""
 
-    Attributes
-    ----------
-    min_frames, max_frames
-        Least and greatest length in sampled frames, both allowed. [J26]: macro 15 and 240, micro 9 and 15.
-    min_score
-        Least score after soft-NMS. [J26], macro / micro: SAMM-LV .4 / .3, CAS(ME)^2 .5 / .5, CAS(ME)^3 .3 / .3.
-    max_per_video
-        Greatest number of proposals per video. [J26]: macro 8, micro 2; on SAMM-LV 8 and 8.
-    max_s
-        Greatest length in seconds, or None for no bound beside ``max_frames``. Micro: .5, by definition (ours).
-    """
-
-    min_frames: int
-    max_frames: int
-    min_score: float
-    max_per_video: int
-    max_s: float | None = None
+    min_frames: int = setting(REQUIRED, "least length, sampled frames")
+    max_frames: int = setting(REQUIRED, "greatest length, sampled frames")
+    min_score: float = setting(REQUIRED, "least score")
+    max_per_video: int = setting(REQUIRED, "greatest number of proposals in a video")
+    max_s: float | None = setting(None, "greatest length, s; null is no limit")
 
     def longest(self, fps: float) -> int:
         """Return the greatest length in frames at ``fps`` sampled frames per second."""
@@ -74,47 +63,52 @@ class ClassLimits:
 
 
 @dataclass(frozen=True)
-class SpotParameters:
-    """How curves become proposals; the numbers that depend on the dataset are the limits and the thresholds.
+class SpotParameters(Sections):
+    """How curves become proposals; the numbers that depend on the dataset are the limits and the thresholds."""
 
-    Attributes
-    ----------
-    thresholds
-        Intensities above which frames form a run. [P25]: .2, .3, ..., .8.
-    flank
-        Length of each flank as a share of the run's length, rounded down to frames. [P25] eq. 15: .25; release: .2.
-    class_threshold
-        A run has every class whose score at its apex is above this. [P25]: .5.
-    class_weight
-        Share of the class score at the apex that is added to the score of the run. [P25]: 0; release: .2.
-    both_classes
-        Keep both classes of a run when both pass ([J26]); False keeps the one of the higher score.
-    sigma
-        Width of the Gaussian of soft-NMS, in units of IoU^2; None for no soft-NMS. [J26]: .3.
-    nms_iou
-        Hard NMS drops a proposal whose IoU with a better one of its class is above this. [J26]: .5.
-    smooth_frames
-        Width in frames, odd, of a moving average over the intensity before all else; 1 for none (ours).
-    length_first
-        Apply the length limits before soft-NMS instead of after it (ours).
-    macro, micro
-        Limits of each class.
-    supervised
-        How the outputs of the fully supervised system are read instead; nothing else here applies to it.
-    """
+    thresholds: tuple[float, ...] = setting(
+        (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), "intensities above which frames form a run (ICLR 2025)"
+    )
+    flank: float = setting(
+        0.25,
+        "length of the flanks of the OIC score, share of the run: .25 in eq. 15, .2 in the release",
+        minimum=0,
+        maximum=2,
+    )
+    class_threshold: float = setting(
+        0.5, "a run has each class whose score at its apex is above this (ICLR 2025: .5)", minimum=0, maximum=1
+    )
+    class_weight: float = setting(
+        0.0, "share of the class score at the apex that is added to the score: 0 in eq. 15, .2 in the release"
+    )
+    both_classes: bool = setting(
+        True, "keep both classes of a run when both pass (journal); false keeps the one of the higher score"
+    )
+    sigma: float | None = setting(0.3, "width of soft-NMS in IoU^2; null is none")
+    nms_iou: float = setting(
+        0.5, "IoU with a better proposal of its class above which a proposal is dropped", minimum=0, maximum=1
+    )
+    smooth_frames: int = setting(
+        1, "moving average over the intensity, frames, odd; 1 is none (ours)", minimum=1, maximum=101
+    )
+    length_first: bool = setting(False, "limit the length before soft-NMS instead of after it (ours)")
+    macro: ClassLimits = setting(
+        ClassLimits(min_frames=15, max_frames=240, min_score=0.3, max_per_video=8), "limits of macro-expressions"
+    )
+    micro: ClassLimits = setting(
+        ClassLimits(min_frames=9, max_frames=15, min_score=0.3, max_per_video=2, max_s=0.5),
+        "limits of micro-expressions",
+    )
 
-    thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-    flank: float = 0.25
-    class_threshold: float = 0.5
-    class_weight: float = 0.0
-    both_classes: bool = True
-    sigma: float | None = 0.3
-    nms_iou: float = 0.5
-    smooth_frames: int = 1
-    length_first: bool = False
-    macro: ClassLimits = ClassLimits(min_frames=15, max_frames=240, min_score=0.3, max_per_video=8)
-    micro: ClassLimits = ClassLimits(min_frames=9, max_frames=15, min_score=0.3, max_per_video=2, max_s=0.5)
-    supervised: DecodeParameters = DecodeParameters()
+    def __post_init__(self) -> None:
+        if self.smooth_frames % 2 == 0:
+            raise InputError(f"spot: smooth_frames is {self.smooth_frames}, expected an odd number; 1 is none")
+        for name in CLASSES:
+            limits: ClassLimits = getattr(self, name)
+            if limits.min_frames > limits.max_frames:
+                raise InputError(
+                    f"spot: {name} min_frames {limits.min_frames} is above max_frames {limits.max_frames}; swap them"
+                )
 
 
 def propose(

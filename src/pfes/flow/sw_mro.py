@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.faces import align
 from pfes.faces.align import ROIS
@@ -67,10 +68,21 @@ class FlowParameters:
         means: both give the same flow but for rounding.
     """
 
-    method: str = "tvl1"
-    size: int = 128
-    recentre: int = 3
-    device: str = "cpu"
+    method: str = setting(
+        "tvl1",
+        "optical flow: tvl1 (ours), tvl1_opencv, farneback or dis",
+        enum=("tvl1", "tvl1_opencv", "farneback", "dis"),
+    )
+    size: int = setting(128, "side of the aligned crop, px", minimum=32, maximum=512)
+    recentre: int = setting(
+        3, "how often at most a crop is shifted after the nose moved more than 1 px", minimum=0, maximum=10
+    )
+    device: str = setting(
+        "cpu",
+        "where tvl1 computes: cpu, cuda, or auto for CUDA where there is one; changing it computes nothing anew",
+        changes_results=False,
+        enum=("cpu", "cuda", "auto"),
+    )
 
 
 def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: FlowParameters) -> None:

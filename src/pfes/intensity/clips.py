@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.faces import align
 from pfes.faces.geometry import Points
@@ -37,22 +38,15 @@ INNER_EYES = (39, 42)
 
 @dataclass(frozen=True)
 class ClipParameters:
-    """How clips are cut.
+    """How clips are cut."""
 
-    Parameters
-    ----------
-    steps : steps of a clip from onset to offset, T of [W25].
-    context : steps kept before and after it.
-    size : side S of the crops, px.
-    neutral : clips without expression per video (ours; [W25] has none).
-    smooth : standard deviation of the smoothing of the landmarks that place the crops, frames.
-    """
-
-    steps: int = 16
-    context: int = 8
-    size: int = 112
-    neutral: int = 2
-    smooth: float = 4.0
+    steps: int = setting(16, "steps of a clip from onset to offset", minimum=2)
+    context: int = setting(8, "steps kept before and after it", minimum=0)
+    size: int = setting(112, "side of the crops, px", minimum=32)
+    neutral: int = setting(2, "clips without expression per video; the paper has none", minimum=0)
+    smooth: float = setting(
+        4.0, "standard deviation of the smoothing of the landmarks that place the crops, frames", exclusiveMinimum=0
+    )
 
     def __post_init__(self) -> None:
         if self.steps < 2:

@@ -28,7 +28,7 @@ from rich.table import Table
 from pfes.base import provenance, store
 from pfes.base.records import CLASSES
 from pfes.intensity.metrics import bootstrap_mean, clip_metrics
-from pfes.spotting.baseline import BaselineParameters, class_magnitudes
+from pfes.methods.baseline import BaselineParameters, class_magnitudes
 
 METRICS = ("spearman", "kendall", "mae")
 CLIP_KEY = ["subject", "video_id", "instance"]

@@ -11,7 +11,7 @@ from pfes.base import store
 from pfes.drawing import figures
 from pfes.intensity.comparison import CLIP_KEY
 from pfes.intensity.figures import LINES, clip_curves, stream_curves
-from pfes.spotting.baseline import BaselineParameters, class_magnitudes
+from pfes.methods.baseline import BaselineParameters, class_magnitudes
 
 SHOWN = 12  # clips
 

@@ -16,21 +16,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pfes.base.config import setting
+
 
 @dataclass(frozen=True)
 class IntensityLossParameters:
-    """Weights of the terms.
+    """Weights of the terms."""
 
-    Parameters
-    ----------
-    smooth : weight of the smoothness term.
-    ranking : weight of the apex ranking term; 0 for CASME II in [W25].
-    margin : by how much the apex should outrank a step of target 0.
-    """
-
-    smooth: float = 0.1
-    ranking: float = 0.1
-    margin: float = 0.5
+    smooth: float = setting(0.1, "weight of the smoothness term", minimum=0)
+    ranking: float = setting(0.1, "weight of the apex ranking term; 0 for CASME II in the paper", minimum=0)
+    margin: float = setting(0.5, "by how much the apex should outrank a step of intensity 0", minimum=0, maximum=1)
 
 
 def square_loss(predicted: Tensor, target: Tensor) -> Tensor:

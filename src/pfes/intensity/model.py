@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.torch_files import read_torch
 
@@ -31,24 +32,18 @@ CONTRAST = 8.0  # factor on differences, which are small against grey levels
 
 @dataclass(frozen=True)
 class IntensityModelParameters:
-    """Size of the network.
+    """Size of the network."""
 
-    Parameters
-    ----------
-    width : channels of the encoder's first stage; 64 is ResNet-18, smaller is for CPUs.
-    recurrent : bidirectional GRU over the frames; without it each frame stands alone (the baseline of [W25]).
-    hidden : channels of the GRU in each direction.
-    reference : ``none`` the encoder sees crops, ``first`` their difference to the clip's first step.
-    weights : file of torchvision's resnet18 weights to start from (width 64), or null for a random start.
-    dropout : before the last layer.
-    """
-
-    width: int = 64
-    recurrent: bool = True
-    hidden: int = 128
-    reference: Literal["none", "first"] = "none"
-    weights: str | None = None
-    dropout: float = 0.3
+    width: int = setting(64, "channels of the first stage; 64 is ResNet-18, smaller is for CPUs", minimum=1)
+    recurrent: bool = setting(
+        True, "bidirectional GRU over the frames; without it each frame stands alone (the paper's baseline)"
+    )
+    hidden: int = setting(128, "channels of the GRU in each direction", minimum=1)
+    reference: Literal["none", "first"] = setting(
+        "none", "what the encoder sees: none, the crops; first, their difference to the first step of the clip"
+    )
+    weights: str | None = setting(None, "file of torchvision's resnet18 weights to start from (width 64)")
+    dropout: float = setting(0.3, "before the last layer", minimum=0, maximum=0.99)
 
 
 class BasicBlock(nn.Module):

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
-from pfes.base.config import build
+from pfes.base.config import build, setting
 from pfes.base.errors import InputError
 from pfes.faces.landmarks import USABLE
 from pfes.intensity.clips import ClipParameters, Crops, aligned_crop, placement, resample
@@ -38,16 +38,12 @@ BATCH = 16  # windows that pass the network at once
 
 @dataclass(frozen=True)
 class StreamParameters:
-    """How a recording is cut into windows.
+    """How a recording is cut into windows."""
 
-    Parameters
-    ----------
-    lengths : frames of the windows; short ones follow micro-expressions, long ones macro-expressions.
-    stride : frames from one window to the next.
-    """
-
-    lengths: tuple[int, ...] = (24, 48)
-    stride: int = 4
+    lengths: tuple[int, ...] = setting(
+        (24, 48), "windows over a whole recording, frames", minItems=1, items={"minimum": 2}
+    )
+    stride: int = setting(4, "frames from one window to the next", minimum=1)
 
 
 @torch.inference_mode()
@@ -91,7 +87,7 @@ def write_curves(
 
 def write_stream(
     model_paths: Sequence[Path | str], recordings: Mapping[str, str], faces_paths: Mapping[str, Path | str],
-    out: Path | str, *, guard: Sequence[str] = (),
+    out: Path | str, stream: StreamParameters = StreamParameters(), *, guard: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Write the intensity of whole recordings (video_id -> path), the mean over the models given.
 
@@ -99,7 +95,7 @@ def write_stream(
     """
     loaded = [load_intensity_model(path, for_subject=list(guard)) for path in model_paths]
     meta = loaded[0][1]
-    clips, stream = build(ClipParameters, meta["clips"]), build(StreamParameters, meta["stream"])
+    clips = build(ClipParameters, meta["clips"])
     made = provenance.record("intensity_stream", asdict(stream), list(model_paths))
     with store.create(out, "stream", made) as writer:
         for video_id, path in sorted(recordings.items()):

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pfes.base import provenance, store
-from pfes.base.config import build
+from pfes.base.config import build, setting
 from pfes.base.errors import InputError
 from pfes.base.torch_files import read_torch, write_torch
 from pfes.intensity.clips import ClipParameters
@@ -46,37 +46,29 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class IntensityTrainingParameters:
-    """How an intensity model is trained.
+    """How an intensity model is trained."""
 
-    Parameters
-    ----------
-    shape : pseudo-intensity: triangle, half_sine, gaussian or gim.
-    epochs : passes over the training clips.
-    batch : clips of one step.
-    learning_rate, weight_decay : of Adam; the rate falls to 0 along a cosine.
-    context : probability that a clip is shown with a random part of what lies around it.
-    neutral : train on neutral clips too.
-    mirror : probability that a clip is mirrored left to right.
-    light : standard deviation of the gain of the light of a clip, relative.
-    shift : largest shift of a clip in x and y, px of the crop.
-    noise : standard deviation of the noise added to each step, grey levels.
-    classes : expressions trained and tested on.
-    device : ``cpu``, ``cuda``, or ``auto``.
-    """
-
-    shape: Shape = "triangle"
-    epochs: int = 60
-    batch: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    context: float = 0.5
-    neutral: bool = True
-    mirror: float = 0.5
-    light: float = 0.05
-    shift: int = 3
-    noise: float = 2.0
-    classes: tuple[str, ...] = ("macro", "micro")
-    device: str = "auto"
+    shape: Shape = setting("triangle", "pseudo-intensity: triangle, half_sine, gaussian or gim")
+    epochs: int = setting(60, "passes over the training clips", minimum=1)
+    batch: int = setting(8, "clips of one step", minimum=2)
+    learning_rate: float = setting(
+        1e-3, "learning rate of Adam at the start; falls to 0 along a cosine", exclusiveMinimum=0
+    )
+    weight_decay: float = setting(1e-4, "L2 penalty of Adam")
+    context: float = setting(
+        0.5, "probability that a clip is shown with a random part of what lies around it; 0 in the paper"
+    )
+    neutral: bool = setting(True, "train on the neutral clips too; false in the paper")
+    mirror: float = setting(0.5, "probability that a clip is mirrored left to right")
+    light: float = setting(0.05, "standard deviation of the gain of the light, relative")
+    shift: int = setting(3, "largest shift of a clip, px", minimum=0)
+    noise: float = setting(2.0, "standard deviation of the noise added, grey levels")
+    classes: tuple[str, ...] = setting(
+        ("macro", "micro"), "expressions trained and tested on", minItems=1, items={"enum": ["macro", "micro"]}
+    )
+    device: str = setting(
+        "auto", "cpu, cuda, or auto for CUDA where there is one", changes_results=False, enum=("cpu", "cuda", "auto")
+    )
 
 
 @dataclass(frozen=True)
@@ -256,7 +248,7 @@ def train_intensity_fold(
 ) -> None:
     """Train the model of one fold from the clips of the other subjects and write it with its log.
 
-    ``settings``: sections clips, model, training, loss and stream of one system, plain types.
+    ``settings``: sections clips, model, training and loss of one system, plain types.
     """
     held = subject_list(held_out)
     listed = store.read_table(videos_path, "videos")

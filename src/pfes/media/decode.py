@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pfes.base.config import setting
 from pfes.base.errors import InputError
 
 UNEVEN = 0.5  # frame intervals
@@ -47,8 +48,13 @@ class SamplingParameters:
         .048 from 30); beyond, frames are picked by time.
     """
 
-    fps: float = 30.0
-    tolerance: float = 0.05
+    fps: float = setting(30.0, "wanted frame rate after down-sampling, 1/s", minimum=1, maximum=240)
+    tolerance: float = setting(
+        0.05,
+        "relative deviation from it up to which an integer stride is taken; beyond, frames are picked by time",
+        minimum=0,
+        maximum=0.5,
+    )
 
     def step(self, native_fps: float) -> float:
         """Return the native frames per sampled frame for a recording of ``native_fps`` frames per second."""

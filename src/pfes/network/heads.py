@@ -16,6 +16,8 @@ drop F before the class branch: ``released=True``. By default a logit is never d
 which is what the dropout of the intensity branch amounts to where there is no hidden layer (ours).
 """
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,7 +25,24 @@ from torch.nn import functional
 SLOPE = 0.2  # of the leaky ReLU
 
 
-class PfesHead(nn.Module):
+class Head(nn.Module):
+    """What the head of every method gives: something of its own, an intensity, and scores of the classes."""
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the method's own [T, ...], intensity [T] and class scores [T, 2] in (0, 1) of ``features`` [T, D]."""
+
+    @torch.no_grad()
+    def clean(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same without dropout and without gradient, also while training."""
+        training = self.training
+        self.eval()
+        found: tuple[Tensor, Tensor, Tensor] = self(features)
+        self.train(training)
+        return found
+
+
+class PfesHead(Head):
     """Intensity branch and class branch.
 
     X = Dropout(LeakyReLU(Conv1d(F))), a = sigmoid(Conv1d(X)); s = sigmoid(Conv1d(Dropout(F))) with two outputs. All

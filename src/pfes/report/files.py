@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pfes.base import store
 
@@ -70,3 +71,10 @@ class RunFiles:
             if reason is not None:
                 return reason
         return None if video_id in self.faces else "no file of faces for this video; rerun rule faces"
+
+
+def run_files(paths: Mapping[str, Any], benchmarks: Path | str, stages: Sequence[str]) -> RunFiles:
+    """Return the files of a run from ``paths`` by field, with the benchmark files of ``stages`` below a folder."""
+    measured = {name: sorted(Path(benchmarks, name).rglob("*.tsv")) for name in stages}
+    intensity = paths["intensity"] and IntensityFiles(**paths["intensity"])
+    return RunFiles(**{**paths, "intensity": intensity}, benchmarks=measured)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pfes.base import store
+from pfes.base.config import setting
 from pfes.drawing import figures
 from pfes.evaluation.counts import COUNTS, ratios
 from pfes.evaluation.metrics import read_proposals
@@ -43,12 +44,17 @@ class ReportParameters:
         greatest number of values of a curve; longer ones keep the extreme of neighbouring frames.
     """
 
-    faces: bool | None = None
-    max_thumbnails: int = 300
-    thumbnail_px: int = 72
-    max_flow_videos: int = 100
-    max_timelines: int = 100
-    curve_points: int = 3000
+    faces: bool | None = setting(
+        None,
+        "show small pictures of faces at labelled apexes and false positives; null: only for the rendered demo, never for recordings of people",
+    )
+    max_thumbnails: int = setting(300, "greatest number of these pictures", minimum=0)
+    thumbnail_px: int = setting(72, "side of such a picture, px", minimum=16, maximum=512)
+    max_flow_videos: int = setting(100, "greatest number of videos whose ROI flow is kept in the page", minimum=0)
+    max_timelines: int = setting(100, "greatest number of timelines written as files", minimum=0)
+    curve_points: int = setting(
+        3000, "greatest number of values of a curve; longer ones keep the extreme of neighbouring frames", minimum=100
+    )
 
 
 def count_of(counts: pd.DataFrame, key: Key, video_id: str) -> list[int]:

@@ -36,11 +36,12 @@ RATIOS = ("precision", "recall", "f1")
 RESULT_CLASSES = (*CLASSES, "overall")
 
 
-def results_table(metrics: pd.DataFrame) -> Table:
+def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
     """Return the results for the terminal: per experiment and class the counts, precision, recall and F1."""
     several = len(seeds_of(metrics)) > 1
     table = Table(
-        box=box.SIMPLE_HEAD, title="Spotting results, strict protocol" + (", mean counts of a seed" if several else "")
+        box=box.SIMPLE_HEAD,
+        title=f"Spotting results, {protocol} protocol" + (", mean counts of a seed" if several else ""),
     )
     for name in ("experiment", "class"):
         table.add_column(name)

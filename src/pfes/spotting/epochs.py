@@ -13,14 +13,15 @@ epoch_proposals.parquet  kind ``epoch_proposals``: column ``epoch`` (from 0), th
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from pfes.base import provenance, store
+from pfes.base.config import values_of
 from pfes.base.errors import InputError
 from pfes.decoding.proposals import SpotParameters
+from pfes.methods.base import Method
 from pfes.spotting.proposal_tables import write_proposals
 from pfes.training.features import extract_features, score_fold
 
@@ -32,6 +33,7 @@ def epoch_proposals(
     faces_paths: Mapping[str, Path | str],
     out_path: Path | str,
     params: SpotParameters,
+    method: Method,
 ) -> None:
     """Spot the held-out videos with the model of every kept epoch and write one table.
 
@@ -49,11 +51,11 @@ def epoch_proposals(
             features, scores, proposals = (Path(folder) / name for name in ("f.h5", "s.h5", "p.parquet"))
             extract_features(model, snippet_paths, features)
             score_fold(model, features, snippet_paths, scores)
-            write_proposals(scores, videos_path, faces_paths, proposals, params)
+            write_proposals(scores, videos_path, faces_paths, proposals, params, method)
             found = store.read_table(proposals, "proposals")
         found.insert(0, "epoch", int(model.stem))
         tables.append(found)
-    done = {"epochs": [int(model.stem) for model in models], "spot": asdict(params)}
+    done = {"epochs": [int(model.stem) for model in models], "spot": values_of(params)}
     made = provenance.record("epoch_proposals", done, [*models, videos_path])
     filled = [table for table in tables if len(table)] or tables[:1]
     store.write_table(out_path, "epoch_proposals", pd.concat(filled, ignore_index=True), made)

@@ -4,7 +4,6 @@ Columns are records.PROPOSAL_COLUMNS: frames are sampled, ``native_`` those of t
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
+from pfes.base.config import values_of
 from pfes.base.errors import InputError
 from pfes.base.records import PROPOSAL_COLUMNS
-from pfes.decoding.proposals import SpotParameters, propose
-from pfes.decoding.start_end import decode
+from pfes.decoding.proposals import SpotParameters
+from pfes.methods.base import Method
 
 _INTEGERS = ("onset", "apex", "offset", "native_onset", "native_apex", "native_offset")
 _TEXTS = ("subject", "video_id", "class")
+CURVES = ("intensity", "class_scores", "valid", "outputs")  # of a video in a scores file
 
 
 def write_proposals(
@@ -28,14 +29,14 @@ def write_proposals(
     faces_paths: Mapping[str, Path | str],
     out_path: Path | str,
     params: SpotParameters,
+    method: Method,
 ) -> None:
     """Spot every video of a scores file and write the table of proposals.
 
     Parameters
     ----------
     scores_path
-        HDF5 of kind ``scores``; a refused video is not in it and gets no proposal. Where it has the ``outputs`` of the
-        fully supervised system, these are decoded (pfes.decoding.start_end) and not the curves.
+        HDF5 of kind ``scores``; a refused video is not in it and gets no proposal.
     videos_path
         Table ``videos``: subject of each video_id.
     faces_paths
@@ -55,16 +56,12 @@ def write_proposals(
             missing = videos_path if video_id not in subjects.index else "the faces files"
             raise InputError(f"{scores_path}: video {video_id} is not in {missing}; rerun rule features")
         faces, fps = read_faces(faces_paths[video_id])
-        intensity, class_scores = scores[f"intensity/{video_id}"], scores[f"class_scores/{video_id}"]
-        check_length(video_id, scores_path, len(intensity), len(faces["native_frame"]))
-        valid = scores[f"valid/{video_id}"] > 0
-        if f"outputs/{video_id}" in scores:
-            found = decode(scores[f"outputs/{video_id}"], params.supervised, valid=valid)
-        else:
-            found = propose(intensity, class_scores, params, valid=valid, fps=fps)
-        tables.append(locate(found, str(subjects[video_id]), video_id, faces["native_frame"], fps))
+        curves = {name: scores[f"{name}/{video_id}"] for name in CURVES if f"{name}/{video_id}" in scores}
+        check_length(video_id, scores_path, len(curves["intensity"]), len(faces["native_frame"]))
+        proposals = method.propose(curves | {"valid": curves["valid"] > 0}, params, fps)
+        tables.append(locate(proposals, str(subjects[video_id]), video_id, faces["native_frame"], fps))
     sources = [scores_path, videos_path, *(faces_paths[video_id] for video_id in scored)]
-    store.write_table(out_path, "proposals", concatenate(tables), provenance.record("spot", asdict(params), sources))
+    store.write_table(out_path, "proposals", concatenate(tables), provenance.record("spot", values_of(params), sources))
 
 
 def read_faces(path: Path | str) -> tuple[dict[str, NDArray[Any]], float]:

@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-One video is one step, whole and unpadded; videos come in a new order each epoch (the supervised system has batches of
-segments instead). Adam with L2 weight decay, AdamW for the supervised system; the learning rate is multiplied by ``decay``
+One video is one step, whole and unpadded; videos come in a new order each epoch (a method may have batches of its own).
+Adam with L2 weight decay, AdamW where the method says so; the learning rate is multiplied by ``decay``
 every ``decay_every`` epochs (arXiv 2511.16952, doi 10.1109/TBIOM.2026.3651893). Epochs count from 0. The same videos,
 parameters and seed give the same weights on the same machine, whatever the number of cores; on the CPU also however often
 training was interrupted.
@@ -33,11 +33,12 @@ from torch import Tensor
 
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
-from pfes.methods.gim.terms import threshold
+from pfes.methods.base import Batch, TrainingVideo
+from pfes.methods.parameters import TrainingParameters
+from pfes.methods.registry import learned
 from pfes.training import checkpoint
 from pfes.training.model import ModelParameters, SpottingModel, choose_device, reproducible
-from pfes.training.parameters import TrainingParameters, TrainingVideo
-from pfes.training.step import Batch, Found, batches, features_of, on_device, step
+from pfes.training.step import Outcome, features_of, mirrored_maybe, on_device, step
 
 LOG = logging.getLogger(__name__)
 APEX_COLUMNS = ("epoch", "video_id", "class", "point", "apex", "half_width")
@@ -114,7 +115,7 @@ def train(
     _check(videos, validation, params, spotformer)
     device = choose_device(params.device)
     with reproducible(seed, deterministic=params.deterministic), _writer(params, state_path) as write:
-        model = SpottingModel(model_params, params.system)
+        model = SpottingModel(model_params, params.method)
         if spotformer is not None:
             model.spotformer.load_state_dict(spotformer)
         mark = checkpoint.fingerprint([*videos, *validation], [model_params, params], seed, dict(spotformer or {}))
@@ -145,7 +146,7 @@ def train(
 
 def begin(model: SpottingModel, params: TrainingParameters, seed: int) -> State:
     """Return the state before the first epoch: ``model`` on its device, optimiser, schedule, order of videos."""
-    kind = torch.optim.AdamW if params.system == "supervised" else torch.optim.Adam
+    kind = torch.optim.AdamW if model.method.decoupled_decay else torch.optim.Adam
     if params.cached is not None:
         model.spotformer.requires_grad_(False)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -167,16 +168,18 @@ def _epoch(
     if params.cached is not None:
         model.spotformer.eval()
     steps = [
-        step(model, features_from, state.optimiser, batch, epoch, params, state.generator)
-        for batch in batches(videos, held, params, state.generator)
-    ]
-    values = torch.stack([found.values for found in steps]).cpu().numpy()  # the one wait for the device
+        step(
+            model, features_from, state.optimiser, mirrored_maybe(batch, params.mirror, state.generator), epoch, params,
+            state.generator,
+        )
+        for batch in model.method.batches(videos, held, params, state.generator)
+    ]  # fmt: skip
+    values = torch.stack([outcome.values for outcome in steps]).cpu().numpy()  # the one wait for the device
     _check_finite(steps, values, epoch)
     row: Row = {"epoch": epoch, **dict(zip(steps[0].names, values.mean(0, dtype=np.float64).tolist(), strict=True))}
-    theta = np.nan if params.system == "supervised" else threshold(params.system, epoch, params.gim)
-    row |= {"theta": theta, "learning_rate": float(state.schedule.get_last_lr()[0])}
+    row |= {"theta": model.method.threshold(epoch, params), "learning_rate": float(state.schedule.get_last_lr()[0])}
     if params.validates:
-        row["validation"] = validation_score(model, features_from, validation, params.gim.k_c)
+        row["validation"] = validation_score(model, features_from, validation, model.method.window(params))
         if state.best is None or row["validation"] > state.rows[state.best_epoch]["validation"]:
             state.best_epoch = epoch
             state.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
@@ -188,25 +191,25 @@ def _epoch(
     return row
 
 
-def _check_finite(steps: Sequence[Found], values: np.ndarray[Any, Any], epoch: int) -> None:
+def _check_finite(steps: Sequence[Outcome], values: np.ndarray[Any, Any], epoch: int) -> None:
     bad = np.flatnonzero(~np.isfinite(values).all(1))
     if len(bad):
-        found = steps[bad[0]]
-        named = ", ".join(f"{name} {value:g}" for name, value in zip(found.names, values[bad[0]], strict=True))
+        outcome = steps[bad[0]]
+        named = ", ".join(f"{name} {value:g}" for name, value in zip(outcome.names, values[bad[0]], strict=True))
         raise InputError(
-            f"{found.name}: loss is not finite in epoch {epoch} ({named}); "
+            f"{outcome.name}: loss is not finite in epoch {epoch} ({named}); "
             "is the flow of this video sane, and is the learning rate too high?"
         )
 
 
-def _apexes(epoch: int, steps: Iterable[Found], held: Mapping[str, Batch]) -> list[list[Any]]:
+def _apexes(epoch: int, steps: Iterable[Outcome], held: Mapping[str, Batch]) -> list[list[Any]]:
     rows: list[list[Any]] = []
-    for found in steps:
-        if found.labels is not None:
-            points, labels = held[found.name].point_frames, found.labels
+    for outcome in steps:
+        if outcome.labels is not None:
+            points, labels = held[outcome.name].point_frames, outcome.labels
             columns = (labels.point_classes, points, labels.apex_frames, labels.half_widths)
             for c, *frames in zip(*(column.tolist() for column in columns), strict=True):
-                rows.append([epoch, found.name, CLASSES[c], *map(int, frames)])
+                rows.append([epoch, outcome.name, CLASSES[c], *map(int, frames)])
     return sorted(rows, key=lambda row: (row[1], row[3]))
 
 
@@ -294,8 +297,8 @@ def _check(
             raise InputError(
                 f"{video.video_id}: point at frame {outside[0]} of {len(video.snippets)} frames; rerun rule points"
             )
-        if video.targets is not None and params.system != "supervised":
-            raise InputError(f"{video.video_id}: onsets and offsets are for the system supervised, not {params.system}")
+        if video.targets is not None and learned(params.method).labels != "intervals":
+            raise InputError(f"{video.video_id}: the method {params.method} must not see onsets and offsets")
     if params.validates and not any(len(video.point_frames) for video in validation):
         raise InputError(
             "training: epoch_choice validation and early_stop need validation subjects with labelled expressions; "

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
-from pfes.methods.supervised.losses import SupervisedHead
 from pfes.training.model import choose_device, load_model, predict, read_snippets, reproducible
 
 
@@ -101,5 +100,6 @@ def score_fold(
             writer.append(f"intensity/{video_id}", intensity.numpy())
             writer.append(f"class_scores/{video_id}", class_scores.numpy())
             writer.append(f"valid/{video_id}", valid)
-            if isinstance(model.head, SupervisedHead):
-                writer.append(f"outputs/{video_id}", model.head.outputs(own).numpy())
+            outputs = model.method.outputs(model.head, own)
+            if outputs is not None:
+                writer.append(f"outputs/{video_id}", outputs.numpy())

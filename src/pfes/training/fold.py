@@ -6,17 +6,18 @@ model.pt        see pfes.training.model.
 log.parquet     kind ``log``, one row per epoch: mean of each weighted loss term over the steps, theta, learning_rate,
                 validation (where asked for), seconds, memory_mb (the peak so far).
 apexes.parquet  kind ``apexes``, one row per epoch and training instance: video_id, class, point, pseudo-apex (the point in
-                stages 1 and 2), half_width; frames. Empty for the supervised system.
+                stages 1 and 2), half_width; frames. Empty where the method makes no pseudo-labels.
 Beside model.pt, no outputs of the workflow: checkpoint.pt while training runs, epochs/{epoch:04d}.pt (models of kept
 epochs, from 0), tensorboard/.
 
 A fold's model never sees its held-out subjects: ``train_fold`` opens no file of theirs, and ``model.load_model`` and
-``features.score_fold`` refuse a model for a subject or a video that it was trained on. Only the supervised system opens
-the table of expressions; all others get points.
+``features.score_fold`` refuse a model for a subject or a video that it was trained on. Only a method that learns
+from intervals opens the table of expressions; all others get points.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ import pandas as pd
 from torch import Tensor
 
 from pfes.base import provenance, store
+from pfes.base.config import values_of
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
-from pfes.methods.supervised.targets import video_targets
+from pfes.methods.base import TrainingVideo
+from pfes.methods.parameters import TrainingParameters
+from pfes.methods.registry import learned
 from pfes.training.engine import Row, Trained, progress_bar, train
 from pfes.training.model import (
     ModelParameters,
@@ -38,7 +42,6 @@ from pfes.training.model import (
     save_model,
     subject_list,
 )
-from pfes.training.parameters import TrainingParameters, TrainingVideo
 from pfes.training.step import mirrored
 
 __all__ = [
@@ -54,73 +57,88 @@ class CachedSource:
     features: Path | str
 
 
+@dataclass(frozen=True)
+class FoldInputs:
+    """The files that a fold's training may open.
+
+    Attributes
+    ----------
+    snippets : video_id -> snippets file. Files of subjects not trained on are not opened; refused videos are skipped.
+    points, videos : tables.
+    held_out : subject or subjects left out for the test; None trains on all (a model for new recordings).
+    validation : subjects left out too, for choices that must not see those held out; their videos are opened only for
+        such a choice.
+    expressions : table of expressions, for a method that learns from intervals and for no other.
+    cached : where the features of a cached training come from.
+    """
+
+    snippets: Mapping[str, Path | str]
+    points: Path | str
+    videos: Path | str
+    held_out: Subjects = None
+    validation: Subjects = None
+    expressions: Path | str | None = None
+    cached: CachedSource | None = None
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Return the subjects that are not trained on, by why."""
+        return {"held_out": subject_list(self.held_out), "validation_subjects": subject_list(self.validation)}
+
+    def sources(self, opened: Iterable[Path | str]) -> list[Path | str]:
+        """Return all files that are read, of which ``opened`` are snippets."""
+        cached = [self.cached.model, self.cached.features] if self.cached else []
+        return [self.points, self.videos, *opened, *cached, *([self.expressions] if self.expressions else [])]
+
+
 def train_fold(
-    snippet_paths: Mapping[str, Path | str],
-    points_path: Path | str,
-    videos_path: Path | str,
-    held_out: Subjects,
-    out_model: Path | str,
-    out_log: Path | str,
+    inputs: FoldInputs,
+    folder: Path,
     model_params: ModelParameters,
     params: TrainingParameters,
     seed: int,
     experiment: str,
     spotting: Mapping[str, Any],
     progress: Callable[[Row], None] | None = None,
-    validation: Subjects = None,
-    *,
-    out_apexes: Path | str | None = None,
-    expressions_path: Path | str | None = None,
-    cached: CachedSource | None = None,
 ) -> None:
     """Train the model of one fold and write it with its log; an interrupted training goes on where it was.
 
     Parameters
     ----------
-    snippet_paths : video_id -> snippets file. Files of subjects not trained on are not opened; refused videos are skipped.
-    held_out : subject or subjects left out for the test; None trains on all (a model for new recordings).
+    folder : gets model.pt, log.parquet and apexes.parquet.
     spotting : parameters of the other stages that belong to the model, nested plain types.
-    validation : subjects left out too, for choices that must not see those held out; their videos are opened only for
-        such a choice.
-    expressions_path : table of expressions, for the system supervised and for no other.
-    cached : where the features of a cached training come from.
     """
-    left_out = {"held_out": subject_list(held_out), "validation_subjects": subject_list(validation)}
-    subjects = _subjects(videos_path, snippet_paths)
-    usable = _usable(snippet_paths, subjects, without=sum(left_out.values(), []))
+    out = sum(inputs.left_out.values(), [])
+    subjects = _subjects(inputs.videos, inputs.snippets)
+    opened = _not_refused(inputs.snippets, subjects, without=out)
     checked = {}
     if params.validates:
-        others = set(subjects.values()) - set(left_out["validation_subjects"])
-        checked = _usable(snippet_paths, subjects, without=[*others, *left_out["held_out"]])
-    labels = _labels(points_path, expressions_path, params)
+        others = set(subjects.values()) - set(inputs.left_out["validation_subjects"])
+        checked = _not_refused(inputs.snippets, subjects, without=[*others, *inputs.left_out["held_out"]])
+    labels = _labels(inputs.points, inputs.expressions, params)
+    videos, validating = (
+        [load_video(video_id, subjects[video_id], path, *labels) for video_id, path in part.items()]
+        for part in (opened, checked)
+    )
     frozen: dict[str, Tensor] | None = None
-    seen_by_cached: set[str] = set()
-    if params.cached is None:
+    seen = {video.subject for video in videos}
+    assert not seen & set(out), f"trained on a subject of {inputs.left_out}"
+    if params.cached is not None:
+        frozen, features, seen_by_cached = _cached(inputs.cached, model_params, params, out)
         videos, validating = (
-            [load_video(v, subjects[v], p, *labels) for v, p in part.items()] for part in (usable, checked)
+            [_with_features(video, features, inputs.cached) for video in part] for part in (videos, validating)
         )
-    else:
-        frozen, features, seen_by_cached = _cached(cached, model_params, params, sum(left_out.values(), []))
-        videos, validating = (
-            [_with_features(load_video(v, subjects[v], p, *labels), features, cached) for v, p in part.items()]
-            for part in (usable, checked)
-        )
-    train_subjects = sorted({video.subject for video in videos})
-    assert not set(train_subjects) & set(sum(left_out.values(), [])), f"trained on a subject of {left_out}"
+        seen |= seen_by_cached
     settings: dict[str, Any] = {
         "model": asdict(model_params),
-        "training": asdict(params),
+        "training": values_of(params),
         "seed": seed,
         "experiment": experiment,
     }
-    sources = [points_path, videos_path, *usable.values(), *checked.values()]
-    sources += [cached.model, cached.features] if cached else []
-    sources += [expressions_path] if expressions_path else []
-    made = provenance.record("train", {**settings, **left_out}, sources)
-    seen = seen_by_cached | set(train_subjects)
-    fold = {**left_out, "train_subjects": sorted(seen), "train_videos": list(usable)}
+    sources = inputs.sources([*opened.values(), *checked.values()])
+    made = provenance.record("train", {**settings, **inputs.left_out}, sources)
+    fold = {**inputs.left_out, "train_subjects": sorted(seen), "train_videos": list(opened)}
     meta = {**settings, **fold, "spotting": dict(spotting), "provenance": made}
-    folder = Path(out_model).parent
 
     def keep(epoch: int, model: SpottingModel) -> None:
         save_model(folder / "epochs" / f"{epoch:04d}.pt", model, {**meta, "epoch": epoch})
@@ -131,10 +149,9 @@ def train_fold(
             videos, model_params, params, seed, progress or bar,
             validation=validating, spotformer=frozen, state_path=state_path, keep=keep,
         )  # fmt: skip
-    save_model(out_model, trained.model, meta)
-    store.write_table(out_log, "log", trained.log, made)
-    if out_apexes is not None:
-        store.write_table(out_apexes, "apexes", trained.apexes, made)
+    save_model(folder / "model.pt", trained.model, meta)
+    store.write_table(folder / "log.parquet", "log", trained.log, made)
+    store.write_table(folder / "apexes.parquet", "apexes", trained.apexes, made)
     state_path.unlink(missing_ok=True)
 
 
@@ -147,7 +164,7 @@ def _subjects(videos_path: Path | str, snippet_paths: Mapping[str, Path | str]) 
     return subjects
 
 
-def _usable(
+def _not_refused(
     snippet_paths: Mapping[str, Path | str], subjects: Mapping[str, str], without: list[str]
 ) -> dict[str, Path | str]:
     return {
@@ -159,25 +176,36 @@ def _usable(
 
 def _labels(
     points_path: Path | str, expressions_path: Path | str | None, params: TrainingParameters
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Return the tables of points and, for the supervised system alone, of expressions."""
-    if (expressions_path is not None) != (params.system == "supervised"):
-        asked = "needs" if params.system == "supervised" else "must not see"
-        raise InputError(f"training: the system {params.system} {asked} the table of expressions (onsets and offsets)")
+) -> tuple[pd.DataFrame, Callable[[str, int], Any] | None]:
+    """Return the table of points and, for a method that learns from intervals alone, what gives its targets."""
+    method = learned(params.method)
+    reads = method.labels == "intervals"
+    if (expressions_path is not None) != reads:
+        asked = "needs" if reads else "must not see"
+        raise InputError(f"training: the method {params.method} {asked} the table of expressions (onsets and offsets)")
     points = store.read_table(points_path, "points")
-    return points, None if expressions_path is None else store.read_table(expressions_path, "expressions")
+    if expressions_path is None:
+        return points, None
+    return points, partial(method.targets, store.read_table(expressions_path, "expressions"))
 
 
 def load_video(
-    video_id: str, subject: str, path: Path | str, points: pd.DataFrame, expressions: pd.DataFrame | None = None
+    video_id: str,
+    subject: str,
+    path: Path | str,
+    points: pd.DataFrame,
+    targets: Callable[[str, int], Any] | None = None,
 ) -> TrainingVideo:
-    """Read one video's snippets and take its points; what an invalid frame holds is read as no motion."""
+    """Read one video's snippets and take its points; what an invalid frame holds is read as no motion.
+
+    ``targets`` gives what a method learns from the intervals of a video of so many frames.
+    """
     snippets, valid = read_snippets(path)
     own = points[points["video_id"] == video_id].sort_values("frame", kind="stable")
     return TrainingVideo(
         video_id, subject, snippets, valid,
         own["frame"].to_numpy(np.int64), own["class"].map(CLASSES.index).to_numpy(np.int64),
-        None if expressions is None else video_targets(expressions, video_id, len(snippets)),
+        None if targets is None else targets(video_id, len(snippets)),
     )  # fmt: skip
 
 

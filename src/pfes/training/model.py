@@ -1,4 +1,4 @@
-"""The network and its file: SpotFormer with the head of a system, saved with all that is needed to use it.
+"""The network and its file: SpotFormer with the head of a method, saved with all that is needed to use it.
 
 File
 ----
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,50 +21,43 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pfes.base import store
-from pfes.base.config import build
+from pfes.base.config import build, setting
 from pfes.base.errors import InputError
 from pfes.base.torch_files import read_torch, write_torch
-from pfes.methods.supervised.losses import SupervisedHead
-from pfes.network.heads import PfesHead
+from pfes.methods.registry import learned
 from pfes.network.spotformer import JOINT_PADDING, Padding, SpotFormer
 
 FORMAT = 1
 CHUNK = 256  # frames per inference batch; bounds memory
 
 Subjects = str | Iterable[str] | None
-System = Literal["conference", "journal", "as_released", "supervised"]
 
 
 @dataclass(frozen=True)
 class ModelParameters:
-    """Size of the network; the defaults are the paper's.
+    """Size of the network; the defaults are the paper's."""
 
-    Parameters
-    ----------
-    width : channels of SpotFormer and heads.
-    heads : attention heads; must divide ``width``.
-    dropout : on SpotFormer's embedding.
-    head_dropout : in the P-FES head.
-    padding : of SpotFormer's four convolutions over time, (1, 1, 1, 0) or (0, 0, 1, 1).
-    """
+    width: int = setting(256, "channels of SpotFormer and heads", minimum=4, maximum=4096)
+    heads: int = setting(4, "attention heads; must divide the width", minimum=1, maximum=64)
+    dropout: float = setting(0.1, "dropout of the embedding", minimum=0, maximum=0.99)
+    head_dropout: float = setting(0.7, "dropout in the P-FES head", minimum=0, maximum=0.99)
+    padding: Padding = setting(
+        JOINT_PADDING, "padding of the four convolutions over time; [0, 0, 1, 1] is the stand-alone release"
+    )
 
-    width: int = 256
-    heads: int = 4
-    dropout: float = 0.1
-    head_dropout: float = 0.7
-    padding: Padding = JOINT_PADDING
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise InputError(f"model: width {self.width} is not a multiple of {self.heads} heads; change one of them")
 
 
 class SpottingModel(nn.Module):
-    """SpotFormer and the head of ``system``: the forms of P-FES share one, the supervised system has its own."""
+    """SpotFormer and the head of a method."""
 
-    def __init__(self, params: ModelParameters, system: System = "journal") -> None:
+    def __init__(self, params: ModelParameters, method: str = "journal") -> None:
         super().__init__()
-        self.params, self.system = params, system
+        self.params, self.method = params, learned(method)
         self.spotformer = SpotFormer(params.width, params.heads, params.padding, params.dropout)
-        self.head: PfesHead | SupervisedHead = (
-            SupervisedHead(params.width) if system == "supervised" else PfesHead(params.width, params.head_dropout)
-        )
+        self.head = self.method.head(params.width, params.head_dropout)
 
     def forward(self, snippets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return features [T, D], intensity [T] and class scores [T, 2] of ``snippets`` [T, 17, 10, 2]."""
@@ -150,9 +143,15 @@ def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[Spott
             f"{path}: this model was trained on subject {seen[0]!r} and cannot be tested on it; "
             f"it was made for subject {', '.join(map(repr, meta['held_out'])) or 'none in particular'}"
         )
-    model = SpottingModel(build(ModelParameters, meta["model"]), meta.get("training", {}).get("system", "journal"))
+    model = SpottingModel(build(ModelParameters, meta["model"]), method_name(meta))
     model.load_state_dict(held["state"])
     return model.eval(), meta
+
+
+def method_name(meta: Mapping[str, Any]) -> str:
+    """Return the method of a model from its meta; models of before 0.2 call it the system."""
+    training = meta.get("training", {})
+    return str(training.get("method", training.get("system", "journal")))
 
 
 def subject_list(subjects: Subjects) -> list[str]:

@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Losses are weighted scalars by name, ``total`` their sum. Nothing here waits for the device: what a step found is read
+Losses are weighted scalars by name, ``total`` their sum. Nothing here waits for the device: what a step gave is read
 once an epoch.
 
 Precision: with bf16 the products of SpotFormer's blocks run in bfloat16 (autocast); its embedding, convolutions, residual
@@ -11,45 +11,29 @@ sums and BatchNorm statistics, the heads, pseudo-labels, losses and the optimise
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from pfes.base.errors import InputError
-from pfes.methods.gim.pseudo_labels import PseudoLabels
-from pfes.methods.gim.terms import gim_terms
-from pfes.methods.supervised.losses import epoch_steps, supervised_terms
-from pfes.methods.supervised.targets import Targets
+from pfes.methods.base import Batch, PointLabels, TrainingVideo
+from pfes.methods.parameters import TrainingParameters
 from pfes.network.chunked import chunked_features
-from pfes.network.heads import PfesHead
 from pfes.training.model import SpottingModel
-from pfes.training.parameters import TrainingParameters, TrainingVideo
 
 MIRRORED = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)  # ROI of the mirrored face that takes each place; see pfes.flow.snippets
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The frames of one step, on the device: snippets [N, 17, 10, 2] (or features [N, D]), valid [N], what to learn."""
-
-    name: str
-    snippets: Tensor
-    valid: Tensor
-    point_frames: Tensor
-    point_classes: Tensor
-    targets: Targets | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a step found: its terms (``values`` in the order of ``names``) and, of a point-supervised step, the labels."""
+class Outcome:
+    """What a step gave: its terms (``values`` in the order of ``names``) and the pseudo-labels, if there are any."""
 
     name: str
     names: tuple[str, ...]
     values: Tensor
-    labels: PseudoLabels | None
+    labels: PointLabels | None
 
 
 def on_device(video: TrainingVideo, device: torch.device) -> Batch:
@@ -61,29 +45,11 @@ def on_device(video: TrainingVideo, device: torch.device) -> Batch:
     return Batch(video.video_id, snippets, valid, frames, classes, video.targets)
 
 
-def batches(
-    videos: Sequence[TrainingVideo],
-    held: Sequence[Batch],
-    params: TrainingParameters,
-    generator: torch.Generator,
-) -> Iterator[Batch]:
-    """Yield the steps of one epoch: whole videos (``held``) in a new order, or the supervised system's segments."""
-    if params.system != "supervised":
-        for index in torch.randperm(len(held), generator=generator).tolist():
-            yield _mirrored_maybe(held[index], params.mirror, generator)
-        return
-    device, nothing = held[0].snippets.device, torch.zeros(0, dtype=torch.int64)
-    for step in epoch_steps(videos, params.supervised, generator):
-        snippets, valid = (torch.as_tensor(array, device=device) for array in (step.snippets, step.valid))
-        yield _mirrored_maybe(
-            Batch(step.name, snippets, valid, nothing, nothing, step.targets), params.mirror, generator
-        )
-
-
-def _mirrored_maybe(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+def mirrored_maybe(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Return ``batch``, with the probability ``share`` as its mirror image."""
     if share <= 0 or float(torch.rand((), generator=generator)) >= share:
         return batch
-    return Batch(**{**vars(batch), "snippets": mirrored(batch.snippets)})
+    return replace(batch, snippets=mirrored(batch.snippets))
 
 
 def mirrored(snippets: Tensor) -> Tensor:
@@ -129,32 +95,13 @@ def step(
     epoch: int,
     params: TrainingParameters,
     generator: torch.Generator,
-) -> Found:
+) -> Outcome:
     """Take one optimiser step on ``batch``."""
-    terms, labels = _terms(model, features_from(batch.snippets), batch, epoch, params, generator)
+    features = features_from(batch.snippets)
+    terms, labels = model.method.terms(model.head, features, batch, epoch, params, generator)
     optimiser.zero_grad()
     terms["total"].backward()
     if params.clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), params.clip)
     optimiser.step()
-    return Found(batch.name, tuple(terms), torch.stack([term.detach() for term in terms.values()]), labels)
-
-
-def _terms(
-    model: SpottingModel,
-    features: Tensor,
-    batch: Batch,
-    epoch: int,
-    params: TrainingParameters,
-    generator: torch.Generator,
-) -> tuple[dict[str, Tensor], PseudoLabels | None]:
-    head = model.head
-    if params.system == "supervised":
-        assert batch.targets is not None
-        logits = head(features)[0]
-        return supervised_terms(features, logits, batch.targets, params.supervised, batch.valid), None
-    assert isinstance(head, PfesHead)
-    return gim_terms(
-        params.system, epoch, features, head, batch.point_frames, batch.point_classes, params.gim,
-        params.loss, valid=batch.valid, generator=generator,
-    )  # fmt: skip
+    return Outcome(batch.name, tuple(terms), torch.stack([term.detach() for term in terms.values()]), labels)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-import yaml
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -22,15 +21,15 @@ from pfes import datasets
 from pfes.base import config as configuration
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES, file_name
+from pfes.base.records import CLASSES
 from pfes.datasets.demo import DemoParameters
-from pfes.datasets.folds import Fold, FoldParameters, count_instances, make_folds
+from pfes.datasets.folds import Fold
 from pfes.datasets.points import PointParameters, draw_points
-from pfes.faces.landmarks import WINDOW, FaceParameters, check_backend
+from pfes.faces.landmarks import WINDOW
 from pfes.media.decode import SamplingParameters
 from pfes.workflow.estimate import Estimate, estimate
+from pfes.workflow.plan import plan_file
 
-ROOT = Path(__file__).resolve().parents[3]  # of the checkout
 TABLES = ("videos", "expressions", "repairs", "refusals")
 NOTES = ("kept", "left out")  # values of a repair that changed no cell
 SHOWN = 40  # names or ranges of rows in a line
@@ -58,61 +57,18 @@ def check(path: Path | str, *, costs: bool = True) -> Findings:
     Raises
     ------
     InputError
-        Configuration or labels cannot be read at all; whatever else is wrong is one of the problems.
+        The run would not start (pfes.workflow.plan); whatever else is wrong is one of the problems.
     """
-    config = read_config(path)
-    check_backend(configuration.build(FaceParameters, config["faces"]))
-    experiments = read_experiments(config)
-    run = Path("results") / file_name(config["run"])
-    release = datasets.load(config["dataset"]["name"], config["dataset"], run / "dataset")
-    tables = _tables(release, config)
-    instances = count_instances((video.subject for video in release.videos), release.expressions["subject"])
+    plan = plan_file(path)
+    config, experiments, folds = dict(plan.config), dict(plan.experiments), tuple(plan.folds.values())
+    tables = _tables(plan.release, config)
     problems = list(_problems(tables, experiments))
-    try:
-        folds = tuple(make_folds(instances, configuration.build(FoldParameters, config["folds"])))
-    except InputError as error:
-        folds, problems = (), [*problems, str(error)]
     problems += _untrained(folds, set(tables["expressions"]["subject"]))
-    cost = estimate(config, experiments, tables["videos"], folds, run) if costs else None
+    trained = {name: experiments[name] for name in plan.learned}
+    cost = estimate(config, trained, tables["videos"], folds, plan.run) if costs else None
     if cost is not None:
-        problems += _no_room(cost, run)
+        problems += _no_room(cost, plan.run)
     return Findings(config, tables, folds, tuple(problems), cost)
-
-
-def read_config(path: Path | str) -> dict[str, Any]:
-    """Return the configuration of a run: the defaults with the file at ``path`` laid over them, checked.
-
-    The defaults are config/config.yaml of the working folder, which Snakemake reads, or else of the checkout.
-    """
-    schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-    if not schema.is_file():
-        raise InputError(f"{schema} is missing; pfes check and pfes init need a checkout of the repository")
-    defaults = _yaml(_beside("config/config.yaml"))
-    config = configuration.expanded(configuration.merged(defaults, _yaml(Path(path))), _beside("config/experiments"))
-    configuration.check(config, schema, str(path))
-    return config
-
-
-def read_experiments(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return experiment -> its whole configuration."""
-    folder, schemas = _beside("config/experiments"), ROOT / "workflow" / "schemas"
-    return {name: configuration.load_experiment(folder, name, schemas, config) for name in config["experiments"]}
-
-
-def _beside(name: str) -> Path:
-    return Path(name) if Path(name).exists() else ROOT / name
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML ({error}); write one with: pfes init") from error
-    if not isinstance(content or {}, dict):
-        raise InputError(
-            f"{path}: holds {type(content).__name__}, expected keys with values; write one with: pfes init"
-        )
-    return content or {}
 
 
 def _tables(release: datasets.Release, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

@@ -25,8 +25,9 @@ from pfes.datasets.folds import Fold
 from pfes.faces.align import ROIS
 from pfes.faces.landmarks import WINDOW, FaceParameters, find_faces
 from pfes.flow.sw_mro import FlowParameters, solver
-from pfes.methods.supervised.targets import frame_targets
-from pfes.training.fold import TrainingParameters, TrainingVideo, train
+from pfes.methods.base import TrainingVideo
+from pfes.methods.registry import learned, training_parameters
+from pfes.training.engine import train
 from pfes.training.model import ModelParameters, SpottingModel
 
 CALIBRATED = "calibration of some seconds"
@@ -182,16 +183,19 @@ def _train_seconds(config: Mapping[str, Any]) -> float:
     generator = np.random.default_rng(0)
     count, model = FRAMES["train"], build(ModelParameters, config["model"])
     unlike_here = {"early_stop": None, "epoch_choice": "last", "tensorboard": False}  # need more than one video
-    params = build(TrainingParameters, {**config["training"], **unlike_here, "epochs": 2})
+    params = training_parameters({**config["training"], **unlike_here, "epochs": 2})
     shape: tuple[int, ...] = (count, WINDOW, 10, 2)
     frozen = None
     if params.cached is not None:
         shape, frozen = (count, model.width), SpottingModel(model).spotformer.state_dict()
-    supervised = params.system == "supervised"
+    method = learned(params.method)
+    label = pd.DataFrame(
+        {"video_id": ["calibration"], "class": "macro", "onset": 0, "apex": count // 2, "offset": count - 1}
+    )
     video = TrainingVideo(
         "calibration", "none", generator.normal(size=shape).astype(np.float32), np.ones(count, bool),
         np.array([count // 2]), np.array([0]),
-        frame_targets(count, np.array([[0, count // 2, count - 1]]), np.array([0])) if supervised else None,
+        method.targets(label, "calibration", count) if method.labels == "intervals" else None,
     )  # fmt: skip
     clock = time.perf_counter if _on_gpu(config) else time.process_time
     marks: list[float] = []

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from pfes.base.errors import InputError
-from pfes.methods.gim.losses import LossParameters, conference_loss, contrast, journal_loss
+from pfes.methods.gim.losses import conference_loss, contrast, journal_loss
 from pfes.methods.gim.losses.conference import action_loss, one_class
 from pfes.methods.gim.losses.contrast import contrast_loss, groups, mean_over_anchors
 from pfes.methods.gim.losses.release import log_probability
 from pfes.methods.gim.losses.terms import apex_loss, apex_targets, smooth_loss
-from pfes.methods.gim.pseudo_labels import GimParameters, PseudoLabels, pseudo_labels
+from pfes.methods.gim.parameters import GimParameters, LossParameters
+from pfes.methods.gim.pseudo_labels import PseudoLabels, pseudo_labels
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 CASES = {

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pfes.base.errors import InputError
-from pfes.methods.gim.pseudo_labels import GimParameters, merge, neutral_frames, pseudo_apex, pseudo_labels, within
+from pfes.methods.gim.parameters import GimParameters
+from pfes.methods.gim.pseudo_labels import merge, neutral_frames, pseudo_apex, pseudo_labels, within
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 RELEASE = ((8, 18), (4, 8))

@@ -5,8 +5,9 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from pfes.base.errors import InputError
-from pfes.methods.gim.losses import LossParameters, conference_loss, journal_loss, release_loss
-from pfes.methods.gim.pseudo_labels import GimParameters, pseudo_labels
+from pfes.methods.gim.losses import conference_loss, journal_loss, release_loss
+from pfes.methods.gim.parameters import GimParameters, LossParameters
+from pfes.methods.gim.pseudo_labels import pseudo_labels
 from pfes.methods.gim.terms import FORMS, gim_terms, threshold
 from pfes.network.heads import PfesHead
 

@@ -32,79 +32,12 @@ to the letter it would teach nothing. Frames that are not valid are never labell
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pfes.base.errors import InputError
-
-Overlap = Literal["random", "higher", "lower", "later"]
-Strategy = Literal["gim", "hard", "cosine", "class-wise"]
-LabelPass = Literal["clean", "as_released"]
-HARD_HALF = (5, 3)  # stage 1, frames on each side: macro, micro
-GAUSSIAN_HALF = (4, 2)  # stage 2
-MARGIN = 1e-4  # frames; keeps d L / 2 = 1.2 * 5 / 2 at 3 in floating point
-
-
-@dataclass(frozen=True)
-class GimParameters:
-    """Parameters of the pseudo-labels; the defaults are the paper's, for 100 epochs.
-
-    Parameters
-    ----------
-    hard_epochs, gaussian_epochs : length of stages 1 and 2.
-    theta_start, theta_end : intensity threshold of eq. 3; falls linearly from the first epoch of stage 3 on.
-    theta_epochs : epochs of training after which theta has reached ``theta_end``.
-    k_c : search window of macro and micro, frames: the pseudo-apex lies within k_c / 4 of the point, the range is
-        counted within k_c / 2 of the pseudo-apex.
-    d : range over counted frames (eq. 4).
-    half_widths : least and most half-width of the range for macro and micro, frames; None for the paper's form,
-        ((8, 18), (4, 8)) for the release's.
-    strategy : soft label of stages 2 and 3.
-    overlap : of two instances of one class that share frames, which one labels them.
-    label_pass : x and a come from a pass without dropout and gradient (``clean``), or from the training pass with
-        dropout where the published code has it (``as_released``).
-    empty_is_neutral : all frames of a video without points are neutral.
-    """
-
-    hard_epochs: int = 1
-    gaussian_epochs: int = 4
-    theta_start: float = 0.8
-    theta_end: float = 0.5
-    theta_epochs: int = 30
-    k_c: tuple[int, int] = (32, 16)
-    d: float = 1.2
-    half_widths: tuple[tuple[int, int], tuple[int, int]] | None = None
-    strategy: Strategy = "gim"
-    overlap: Overlap = "random"
-    label_pass: LabelPass = "clean"
-    empty_is_neutral: bool = True
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("strategy", Strategy), ("overlap", Overlap), ("label_pass", LabelPass)):
-            value, known = getattr(self, name), get_args(allowed)
-            if value not in known:
-                raise InputError(f"gim: {name} {value!r} is not known; expected one of {', '.join(known)}")
-
-    def stage(self, epoch: int) -> int:
-        """Return the stage 1, 2 or 3 of ``epoch``."""
-        return 1 + (epoch >= self.hard_epochs) + (epoch >= self.hard_epochs + self.gaussian_epochs)
-
-    def theta(self, epoch: int) -> float:
-        """Return the threshold of eq. 3 in ``epoch``: theta_start up to the first epoch of stage 3, then falling."""
-        first = self.hard_epochs + self.gaussian_epochs
-        share = (epoch - first) / max(self.theta_epochs - 1 - first, 1)
-        return self.theta_start + (self.theta_end - self.theta_start) * min(max(share, 0.0), 1.0)
-
-    def longest_half(self) -> int:
-        """Return the greatest half-width that any range of any stage can have, frames."""
-        if self.half_widths is not None:
-            halves = [most for _, most in self.half_widths]
-        else:
-            halves = [int(self.d * (2 * (k // 2) + 1) / 2 + MARGIN) for k in self.k_c]
-        return max(*halves, *HARD_HALF, *GAUSSIAN_HALF)
+from pfes.methods.gim.parameters import GAUSSIAN_HALF, HARD_HALF, MARGIN, GimParameters, Overlap
 
 
 @dataclass(frozen=True)

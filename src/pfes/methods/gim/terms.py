@@ -5,18 +5,16 @@ Forms: ``conference`` (ICLR 2025), ``journal`` (arXiv 2511.16952) and ``as_relea
 
 from typing import Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pfes.base.errors import InputError
+from pfes.methods.base import Batch, TrainingVideo
 from pfes.methods.gim.losses.conference import conference_loss
 from pfes.methods.gim.losses.journal import journal_loss
 from pfes.methods.gim.losses.release import release_labels, release_terms
-from pfes.methods.gim.losses.release import theta as release_theta
-from pfes.methods.gim.losses.terms import LossParameters
-from pfes.methods.gim.pseudo_labels import GimParameters, PseudoLabels, pseudo_labels
+from pfes.methods.gim.parameters import GimParameters, LossParameters
+from pfes.methods.gim.pseudo_labels import PseudoLabels, pseudo_labels
 from pfes.network.heads import PfesHead
 
 Form = Literal["conference", "journal", "as_released"]
@@ -28,12 +26,10 @@ def gim_terms(
     epoch: int,
     features: Tensor,
     head: PfesHead,
-    point_frames: Tensor | NDArray[np.int64],
-    point_classes: Tensor | NDArray[np.int64],
+    batch: Batch,
     gim: GimParameters,
     loss: LossParameters,
     *,
-    valid: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[dict[str, Tensor], PseudoLabels]:
     """Return the weighted loss terms of one video with their sum ``total``, and the pseudo-labels they were made with.
@@ -48,8 +44,7 @@ def gim_terms(
     epoch : from 0.
     features : F [T, D] of SpotFormer, with gradient.
     head : in training mode.
-    point_frames, point_classes : int64 [I], classes 0 macro and 1 micro; I may be 0.
-    valid : [T] bool, frames that count; None for all.
+    batch : the video's points, and the frames that count.
     generator : of the ``random`` overlap rule.
 
     Returns
@@ -59,14 +54,9 @@ def gim_terms(
     """
     if form not in FORMS:
         raise InputError(f"training: form {form!r} is not known; expected one of {', '.join(FORMS)}")
-    device = features.device
-    with torch.autocast(device.type, enabled=False):
+    with torch.autocast(features.device.type, enabled=False):
         features = features if features.dtype == torch.float64 else features.float()
-        frames, classes = (
-            torch.as_tensor(points).to(device, torch.int64, non_blocking=True)
-            for points in (point_frames, point_classes)
-        )
-        valid = torch.ones(len(features), dtype=torch.bool, device=device) if valid is None else valid
+        frames, classes, valid = batch.point_frames, batch.point_classes, batch.valid
         released = form == "as_released" or gim.label_pass == "as_released"
         hidden, intensity, scores = head(features, released=released)
         if form == "as_released":
@@ -83,6 +73,21 @@ def gim_terms(
         return form_loss(features, intensity, scores, labels, loss, valid), labels
 
 
-def threshold(form: Form, epoch: int, gim: GimParameters) -> float:
-    """Return theta, the intensity above which a frame counts for the range of its instance (eq. 3), in ``epoch``."""
-    return release_theta(epoch) if form == "as_released" else gim.theta(epoch)
+@torch.inference_mode()
+def labels_of(
+    form: Form,
+    epoch: int,
+    head: PfesHead,
+    features: Tensor,
+    video: TrainingVideo,
+    gim: GimParameters,
+    generator: torch.Generator,
+) -> PseudoLabels:
+    """Return the pseudo-labels that ``epoch`` gives ``video`` of ``features`` [T, D], from a pass without dropout."""
+    hidden, intensity, _ = head.clean(features)
+    frames, classes, valid = (
+        torch.as_tensor(array) for array in (video.point_frames, video.point_classes, video.valid)
+    )
+    if form == "as_released":
+        return release_labels(epoch, hidden, intensity, frames, classes, valid)
+    return pseudo_labels(epoch, hidden, intensity, frames, classes, gim, valid=valid, generator=generator)

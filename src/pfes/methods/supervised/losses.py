@@ -24,7 +24,6 @@ Differences from the release
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -33,7 +32,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pfes.base.errors import InputError
+from pfes.methods.base import TrainingVideo
+from pfes.methods.supervised.parameters import SupervisedParameters
 from pfes.methods.supervised.targets import Targets
+from pfes.network.heads import Head
 
 OUTPUTS = 10
 START_END = (slice(3, 6), slice(0, 3))  # columns of start / end / none: macro, micro
@@ -44,37 +46,8 @@ APEX_ALPHA, ACTION_ALPHA = 0.90, 0.80  # share of the frames inside
 APEX_WEIGHT = (1.0, 1.8)  # macro, micro
 ACTION_WEIGHT = 0.1
 
-SegmentChoice = Literal["expression", "all"]
-CHOICES: tuple[SegmentChoice, ...] = ("expression", "all")
 
-
-@dataclass(frozen=True)
-class SupervisedParameters:
-    """Parameters of the fully supervised system; the defaults are the paper's for CAS(ME)^2.
-
-    Parameters
-    ----------
-    macro_weight : m, weight of the three macro terms; .55 for SAMM-LV.
-    contrast : weight of the supervised contrastive loss.
-    temperature : its temperature.
-    segment_frames : consecutive frames of a segment.
-    batch_segments : segments of a step.
-    segments : ``expression`` trains on segments that touch an expression (the release), ``all`` on all.
-    """
-
-    macro_weight: float = 0.5
-    contrast: float = 0.005
-    temperature: float = 0.5
-    segment_frames: int = 16
-    batch_segments: int = 32
-    segments: SegmentChoice = "expression"
-
-    def __post_init__(self) -> None:
-        if self.segments not in CHOICES:
-            raise InputError(f"supervised: segments {self.segments!r} is not known; expected one of {CHOICES}")
-
-
-class SupervisedHead(nn.Module):
+class SupervisedHead(Head):
     """Linear(D, 10) on the features of a frame."""
 
     def __init__(self, width: int) -> None:
@@ -91,24 +64,9 @@ class SupervisedHead(nn.Module):
         return logits, apex.amax(1), apex
 
     @torch.no_grad()
-    def clean(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the same without gradient; there is no dropout to leave out."""
-        found: tuple[Tensor, Tensor, Tensor] = self(features)
-        return found
-
-    @torch.no_grad()
     def outputs(self, features: Tensor) -> Tensor:
         """Return the ten probabilities [T, 10] of ``features`` [T, D], in the order of the logits."""
         return probabilities(self.linear(features))
-
-
-def supervised_outputs(model: nn.Module, features: NDArray[np.floating]) -> NDArray[np.float32] | None:
-    """Return the ten probabilities [T, 10] that ``model.head`` gives of ``features`` [T, D]; None for another head."""
-    if not isinstance(model.head, SupervisedHead):
-        return None
-    device = next(model.head.parameters()).device
-    found: NDArray[np.float32] = model.head.outputs(torch.as_tensor(features, device=device)).cpu().numpy()
-    return found
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -187,26 +145,6 @@ def _mean(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
 
 
-class LabelledVideo(Protocol):
-    """What the batches need of a video: snippets [T, 17, 10, 2], valid [T] and the targets of its frames."""
-
-    @property
-    def video_id(self) -> str:
-        """Name of the video in messages."""
-
-    @property
-    def snippets(self) -> NDArray[np.float32]:
-        """Flow [T, 17, 10, 2]."""
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """Frames that count, [T]."""
-
-    @property
-    def targets(self) -> Targets | None:
-        """Of its frames; None where onsets and offsets were not read."""
-
-
 @dataclass(frozen=True)
 class Step:
     """The frames of one optimiser step: snippets [N, 17, 10, 2], valid [N], their targets; ``name`` says whose."""
@@ -218,7 +156,7 @@ class Step:
 
 
 def epoch_steps(
-    videos: Sequence[LabelledVideo], params: SupervisedParameters, generator: torch.Generator
+    videos: Sequence[TrainingVideo], params: SupervisedParameters, generator: torch.Generator
 ) -> Iterator[Step]:
     """Yield the steps of one epoch over ``videos``, their segments in a new order.
 
@@ -241,12 +179,13 @@ def epoch_steps(
         )
 
 
-def _targets(video: LabelledVideo) -> Targets:
+def _targets(video: TrainingVideo) -> Targets:
     if video.targets is None:
         raise InputError(
             f"{video.video_id}: no onsets and offsets, which the supervised system needs; rerun rule train"
         )
-    return video.targets
+    targets: Targets = video.targets
+    return targets
 
 
 def segment_batches(

@@ -22,7 +22,6 @@ from pfes.methods.gim.losses.contrast import contrast_loss
 from pfes.methods.gim.losses.terms import (
     RELIABLE,
     IntensityLoss,
-    LossParameters,
     intensity_loss,
     log,
     masked_mean,
@@ -30,6 +29,7 @@ from pfes.methods.gim.losses.terms import (
     smooth_loss,
     summed,
 )
+from pfes.methods.gim.parameters import LossParameters
 from pfes.methods.gim.pseudo_labels import PseudoLabels
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from pfes.methods.gim.losses.contrast import contrast_loss, groups
 from pfes.methods.gim.losses.terms import (
-    LossParameters,
     apex_loss,
     apex_targets,
     intensity_loss,
@@ -22,6 +21,7 @@ from pfes.methods.gim.losses.terms import (
     smooth_loss,
     summed,
 )
+from pfes.methods.gim.parameters import LossParameters
 from pfes.methods.gim.pseudo_labels import PseudoLabels
 
 IAC_SCALE = 0.5 / 0.07  # temperature over base temperature

@@ -10,14 +10,11 @@ order macro, micro. A frame is *reliable* where its soft label exceeds .5. A mea
 absent class contributes 0. Nothing here waits for the device: masks, no data-dependent shapes.
 """
 
-from dataclasses import dataclass
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pfes.base.errors import InputError
+from pfes.methods.gim.parameters import IntensityLoss
 from pfes.methods.gim.pseudo_labels import PseudoLabels, by_class, within
 
 RELIABLE = 0.5  # of a soft label
@@ -26,45 +23,6 @@ NEAR = 6  # frames around a reliable frame with class target 0
 IGNORED = -1.0  # class target of all other frames
 FOCUS = 0.25  # a class score near this is neutral enough: its penalty shrinks
 FLOOR = 1e-12  # least argument of a logarithm; a sigmoid in single precision is 0, 1, or far enough from both
-
-IntensityLoss = Literal["mse", "bce"]
-
-
-@dataclass(frozen=True)
-class LossParameters:
-    """Weights of the loss terms; a weight of 0 leaves the term out.
-
-    The defaults are those of the journal form for CAS(ME)^2; for SAMM-LV norm .3 and contrast 2e-6. The conference form
-    has contrast 1.4e-4 for CAS(ME)^2, 2e-5 for SAMM-LV. The form ``as_released`` reads only ``norm`` and ``contrast``.
-
-    Parameters
-    ----------
-    intensity : mean square (``mse``) or binary cross-entropy (``bce``) of intensity and label.
-    intensity_weight : weight of that term, over labelled and neutral frames.
-    action : weight of the action classification (conference only).
-    smooth : l1, weight of the mean |a_t+1 - a_t|.
-    norm : l2, weight of the mean intensity.
-    contrast : l3, coefficient of the intensity-aware contrastive loss (IAC).
-    temperature : tau of IAC.
-    reward : weight of the mean intensity over reliable macro and micro frames, subtracted (journal only).
-    apex_weight : weight of the apex classification of macro and micro (journal only).
-    apex_alpha : share of the positive frames in it, macro and micro.
-    """
-
-    intensity: IntensityLoss = "mse"
-    intensity_weight: float = 1.0
-    action: float = 1.0
-    smooth: float = 0.1
-    norm: float = 2.5
-    contrast: float = 1.4e-5
-    temperature: float = 0.5
-    reward: tuple[float, float] = (0.4, 0.6)
-    apex_weight: tuple[float, float] = (1.0, 1.8)
-    apex_alpha: tuple[float, float] = (0.90, 0.93)
-
-    def __post_init__(self) -> None:
-        if self.intensity not in get_args(IntensityLoss):
-            raise InputError(f"loss: intensity {self.intensity!r} is not known; expected mse or bce")
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A baseline without training: peaks of the mean ROI flow magnitude.
+"""The method ``baseline``: peaks of the mean ROI flow magnitude, without training.
 
 Conventions
 -----------
@@ -25,97 +25,71 @@ Differences
 - The threshold is relative, so that every video would yield its highest peak; ``min_peak_px`` keeps still videos empty.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.signal import find_peaks, peak_widths
 
-from pfes.base import provenance, store
+from pfes.base.config import REQUIRED, setting
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, FRAME_COLUMNS
-from pfes.decoding.proposals import Floats, Mask, moving_average
-from pfes.spotting.proposal_tables import check_length, concatenate, locate, read_faces
+from pfes.decoding.proposals import Floats, Mask, SpotParameters, moving_average
+from pfes.methods.base import Curves, TrainingFreeMethod
 
 CENTRE = 8  # the entry of a snippet that is its own frame
 
 
 @dataclass(frozen=True)
 class PeakParameters:
-    """How one class is spotted.
+    """How one class is spotted."""
 
-    Attributes
-    ----------
-    distance_frames
-        Interval distance k, 1 to 16: about half the length of an expression.
-    smooth_frames
-        Width of the moving average, odd; 1 for none.
-    half_width_frames
-        Frames on each side of a peak that make its interval.
-    """
+    distance_frames: int = setting(REQUIRED, "interval distance k, frames", minimum=1, maximum=16)
+    smooth_frames: int = setting(REQUIRED, "width of the moving average, frames, odd")
+    half_width_frames: int = setting(REQUIRED, "frames on each side of a peak")
 
-    distance_frames: int
-    smooth_frames: int
-    half_width_frames: int
+    def __post_init__(self) -> None:
+        if self.smooth_frames % 2 == 0:
+            raise InputError(f"spot.baseline: smooth_frames is {self.smooth_frames}, expected an odd number; 1 is none")
 
 
 @dataclass(frozen=True)
 class BaselineParameters:
-    """How flow magnitude becomes proposals.
+    """Peaks of the flow magnitude, the method baseline."""
 
-    Attributes
-    ----------
-    threshold_share
-        p of the threshold mean + p (max - mean), 0 to 1.
-    min_peak_px
-        Least height of a peak in px of the aligned crop, above the noise of the flow (ours).
-    roi_share
-        Share of the ROIs, the strongest of each frame, that are averaged.
-    micro_s
-        A peak of a shorter duration is a micro-expression, any other a macro-expression; in seconds.
-    macro, micro
-        How each class is spotted: a macro-expression has about 31 frames, a micro-expression 13.
-    """
+    section: ClassVar[str] = "baseline"
 
-    threshold_share: float = 0.6
-    min_peak_px: float = 0.1
-    roi_share: float = 0.3
-    micro_s: float = 0.5
-    macro: PeakParameters = PeakParameters(distance_frames=16, smooth_frames=9, half_width_frames=18)
-    micro: PeakParameters = PeakParameters(distance_frames=8, smooth_frames=3, half_width_frames=6)
+    threshold_share: float = setting(0.6, "p of the threshold mean + p (max - mean)", minimum=0, maximum=1)
+    min_peak_px: float = setting(0.1, "least height of a peak, px of the crop, above the noise of the flow")
+    roi_share: float = setting(
+        0.3, "share of the ROIs, the strongest of each frame, that are averaged", minimum=0, maximum=1
+    )
+    micro_s: float = setting(0.5, "a peak shorter than this is micro, s")
+    macro: PeakParameters = setting(
+        PeakParameters(distance_frames=16, smooth_frames=9, half_width_frames=18), "Peaks of macro-expressions"
+    )
+    micro: PeakParameters = setting(
+        PeakParameters(distance_frames=8, smooth_frames=3, half_width_frames=6), "Peaks of micro-expressions"
+    )
 
 
-def write_baseline(
-    snippets_paths: Mapping[str, Path | str],
-    faces_paths: Mapping[str, Path | str],
-    videos_path: Path | str,
-    out_path: Path | str,
-    params: BaselineParameters,
-) -> None:
-    """Spot every video from its snippets alone and write the table of proposals.
+class Baseline(TrainingFreeMethod):
+    """Peaks of the flow magnitude."""
 
-    ``snippets_paths`` and ``faces_paths`` map video_id to HDF5 of kinds ``snippets`` and ``faces``; a refused video
-    gets no proposal. Raises InputError where a video is not in the table ``videos`` or its files differ in length.
-    """
-    subjects = store.read_table(videos_path, "videos").set_index("video_id")["subject"]
-    tables = []
-    for video_id, path in snippets_paths.items():
-        if video_id not in subjects.index or video_id not in faces_paths:
-            missing = videos_path if video_id not in subjects.index else "the faces files"
-            raise InputError(f"{path}: video {video_id} is not in {missing}; rerun rule snippets")
-        if store.refusal(path, "snippets") is not None:
-            continue
-        found = store.read(path, "snippets")
-        faces, fps = read_faces(faces_paths[video_id])
-        check_length(video_id, path, len(found["snippets"]), len(faces["native_frame"]))
-        magnitudes = class_magnitudes(found["snippets"], params)
-        proposals = propose_peaks(magnitudes, params, fps, valid=found["valid"] > 0)
-        tables.append(locate(proposals, str(subjects[video_id]), video_id, faces["native_frame"], fps))
-    origin = provenance.record("baseline", asdict(params), [videos_path, *snippets_paths.values()])
-    store.write_table(out_path, "proposals", concatenate(tables), origin)
+    name = "baseline"
+    spot_sections = (BaselineParameters,)
+    reads_spot = False
+
+    def curves(self, snippets: NDArray[np.floating], params: SpotParameters) -> Curves:
+        """Return the magnitudes, px, as class scores, and the larger one as intensity."""
+        magnitudes = class_magnitudes(snippets, params.of(BaselineParameters))
+        return {"intensity": magnitudes.max(axis=1), "class_scores": magnitudes}
+
+    def propose(self, curves: Curves, params: SpotParameters, fps: float) -> pd.DataFrame:
+        """Return the peaks; score and intensities are in px."""
+        return propose_peaks(curves["class_scores"], params.of(BaselineParameters), fps, valid=curves["valid"])
 
 
 def class_magnitudes(snippets: NDArray[np.floating], params: BaselineParameters) -> Floats:

@@ -9,8 +9,8 @@ import pytest
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.records import PROPOSAL_COLUMNS
+from pfes.methods.baseline import BaselineParameters
 from pfes.spotting import baseline
-from pfes.spotting.baseline import BaselineParameters
 
 T = 300
 

@@ -1,0 +1,188 @@
+"""What a method of spotting is: the one seam between a method and everything around it.
+
+A method is one object of a class below, listed in ``pfes.methods.METHODS``. The workflow, training, spotting and figures
+ask it what they need to know and never for its name. A ``LearnedMethod`` puts a head on SpotFormer and says what its loss
+is; a ``TrainingFreeMethod`` turns snippets into curves as they are. Both turn curves into proposals.
+
+Conventions
+-----------
+T frames of a video, N of a training step, D = width of SpotFormer, class order macro, micro. Curves of a video are a
+mapping of ``intensity`` [T], ``class_scores`` [T, 2], ``valid`` [T] bool (frames with a face), and ``outputs`` [T, n] if
+the method reads more than these.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a workflow only wants to know what methods there are
+    import pandas as pd
+    import torch
+    from torch import Tensor
+
+    from pfes.decoding.proposals import SpotParameters
+    from pfes.methods.parameters import TrainingParameters
+    from pfes.network.heads import Head
+
+Labels = Literal["points", "intervals", "none"]
+Curves = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TrainingVideo:
+    """What training sees of one video: flow and points, no onset, no offset.
+
+    Parameters
+    ----------
+    snippets : float32 [T, 17, 10, 2], px; in cached trainings the features [T, D] of the frozen SpotFormer.
+    valid : bool [T], frames that count in the losses.
+    point_frames, point_classes : int64 [I]; classes 0 macro, 1 micro. I may be 0.
+    targets : what a method that may read intervals made of them; None for any other.
+    """
+
+    video_id: str
+    subject: str
+    snippets: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    point_frames: NDArray[np.int64]
+    point_classes: NDArray[np.int64]
+    targets: Any = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The frames of one step, on the device: snippets [N, 17, 10, 2] (or features [N, D]), valid [N], what to learn."""
+
+    name: str
+    snippets: Tensor
+    valid: Tensor
+    point_frames: Tensor
+    point_classes: Tensor
+    targets: Any = None
+
+
+class PointLabels(Protocol):
+    """What the log of a training tells of pseudo-labels: for each point its class, pseudo-apex and half-width, [I]."""
+
+    @property
+    def point_classes(self) -> Tensor:
+        """0 macro, 1 micro."""
+
+    @property
+    def apex_frames(self) -> Tensor:
+        """Frame of the pseudo-apex."""
+
+    @property
+    def half_widths(self) -> Tensor:
+        """Frames on each side that are labelled."""
+
+
+class Method(ABC):
+    """A method of spotting.
+
+    Attributes
+    ----------
+    name : in ``training.method`` and in files.
+    labels : what it may open to train: ``points``, ``intervals`` (onsets and offsets as well) or ``none``.
+    training_sections, spot_sections : dataclasses of its own settings in the sections ``training`` and ``spot``; their class
+        attribute ``section`` is their name there.
+    reads_spot : whether the settings of ``spot`` outside of sections are read.
+    """
+
+    name: ClassVar[str]
+    labels: ClassVar[Labels]
+    training_sections: ClassVar[tuple[type, ...]] = ()
+    spot_sections: ClassVar[tuple[type, ...]] = ()
+    reads_spot: ClassVar[bool] = True
+
+    @abstractmethod
+    def propose(self, curves: Curves, params: SpotParameters, fps: float) -> pd.DataFrame:
+        """Turn the curves of a video of ``fps`` sampled frames per second into proposals, columns FRAME_COLUMNS."""
+
+
+class TrainingFreeMethod(Method):
+    """A method that learns nothing: the same for every fold and seed."""
+
+    labels = "none"
+
+    @abstractmethod
+    def curves(self, snippets: NDArray[np.floating], params: SpotParameters) -> Curves:
+        """Return the curves, without ``valid``, of ``snippets`` [T, 17, 10, 2], px."""
+
+
+class LearnedMethod(Method):
+    """A head on SpotFormer, trained per fold.
+
+    Attributes
+    ----------
+    decoupled_decay : weight decay as in AdamW instead of an L2 penalty in Adam.
+    pseudo_labels : whether it makes pseudo-labels around points, which figures show.
+    """
+
+    decoupled_decay: ClassVar[bool] = False
+    pseudo_labels: ClassVar[bool] = False
+
+    @abstractmethod
+    def head(self, width: int, dropout: float) -> Head:
+        """Return the head for features of ``width`` channels; ``dropout`` is ``model.head_dropout``."""
+
+    @abstractmethod
+    def terms(
+        self,
+        head: Any,
+        features: Tensor,
+        batch: Batch,
+        epoch: int,
+        params: TrainingParameters,
+        generator: torch.Generator,
+    ) -> tuple[dict[str, Tensor], PointLabels | None]:
+        """Return the weighted loss terms of one step with their sum ``total``, and the pseudo-labels behind them.
+
+        Parameters
+        ----------
+        head : in training mode; features : [N, D] with gradient; epoch : from 0; generator : of all that is drawn.
+        """
+
+    def targets(self, expressions: pd.DataFrame, video_id: str, n_frames: int) -> Any:
+        """Return what is learned from the intervals of a video; only asked of a method with ``labels`` intervals."""
+        raise NotImplementedError
+
+    def batches(
+        self,
+        videos: Sequence[TrainingVideo],
+        held: Sequence[Batch],
+        params: TrainingParameters,
+        generator: torch.Generator,
+    ) -> Iterator[Batch]:
+        """Yield the steps of one epoch: whole videos in a new order.
+
+        ``held`` are the ``videos`` as batches on the device.
+        """
+        import torch
+
+        for index in torch.randperm(len(held), generator=generator).tolist():
+            yield held[index]
+
+    def threshold(self, epoch: int, params: TrainingParameters) -> float:
+        """Return the intensity above which a frame counts for its instance in ``epoch``, for the log; NaN for none."""
+        return float("nan")
+
+    def window(self, params: TrainingParameters) -> tuple[int, int]:
+        """Return the frames around a point of macro and micro that count as its expression in a validation score."""
+        return (32, 16)
+
+    def outputs(self, head: Any, features: Tensor) -> Tensor | None:
+        """Return outputs [T, n] in [0, 1] beyond intensity and class scores that ``propose`` reads; None for none."""
+        return None
+
+    def labels_of(
+        self, head: Any, features: Tensor, video: TrainingVideo, params: TrainingParameters, seed: int
+    ) -> Any:
+        """Return the pseudo-labels that the last epoch gives a video of features [T, D]; see ``pseudo_labels``."""
+        raise NotImplementedError

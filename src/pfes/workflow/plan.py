@@ -1,0 +1,265 @@
+"""The plan of a run: configuration, dataset, folds, experiments, paths. Snakemake's rules and ``pfes check`` read it.
+
+Whatever can be refused by settings and labels alone is refused here, before any work, in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pfes import datasets
+from pfes.base import config as configuration
+from pfes.base.errors import InputError
+from pfes.base.records import Video, file_name
+from pfes.base.schema import settings_of
+from pfes.datasets.folds import Fold, FoldParameters, count_instances, make_folds
+from pfes.datasets.points import PointParameters
+from pfes.datasets.release import Release
+from pfes.faces.landmarks import FaceParameters, check_backend
+from pfes.flow.cache import faces_key, flow_key
+from pfes.intensity.parameters import PARTS
+from pfes.methods.base import LearnedMethod, Method
+from pfes.methods.registry import (
+    SPOT_SECTIONS,
+    TRAINING_SECTIONS,
+    learned,
+    method_of,
+    spot_parameters,
+    training_parameters,
+)
+from pfes.training.model import ModelParameters
+from pfes.workflow.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]  # of the checkout
+EXPERIMENTS = Path("config/experiments")
+ALWAYS = ("baseline",)  # experiments that every run has beside its own: they cost nothing
+MACHINE = frozenset(item.path for item in settings_of(Settings()) if not item.changes_results)
+
+# rule -> sections of the configuration that its result depends on; a dot leads to a part of a section.
+DEPENDS: dict[str, tuple[str, ...]] = {
+    "demo_video": ("dataset.demo",),
+    "dataset": ("dataset", "sampling"),
+    "faces": ("sampling", "faces"),
+    "flow": ("flow",),
+    "snippets": ("snippets",),
+    "points": ("points",),
+    "train": ("sampling", "faces", "flow", "snippets", "model", "training"),
+    "experiment": ("spot", "intensity.stream"),
+    "spot": ("spot",),
+    "training_free": ("spot",),
+    "epoch_proposals": ("spot",),
+    "evaluate": ("dataset.name", "evaluate"),
+    "compare": ("evaluate",),
+    "report": ("",),
+    "clips": ("intensity.clips",),
+    "intensity_compare": ("spot.baseline",),
+    "intensity_recordings": ("spot.baseline",),
+    "intensity_figures": ("spot.baseline",),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes
+    ----------
+    config : the whole configuration, checked.
+    experiments : name -> its whole configuration; those of ALWAYS come last.
+    release : what the dataset's adapter found.
+    folds : name of a folder -> fold.
+    systems : name -> settings of each system of continuous intensity.
+    run : folder of the results.
+    """
+
+    config: Mapping[str, Any]
+    experiments: Mapping[str, Mapping[str, Any]]
+    release: Release
+    folds: Mapping[str, Fold]
+    systems: Mapping[str, Mapping[str, Any]]
+    run: Path
+
+    @property
+    def videos(self) -> dict[str, Video]:
+        """Return video_id -> recording."""
+        return {video.video_id: video for video in self.release.videos}
+
+    @property
+    def learned(self) -> list[str]:
+        """Return the experiments that are trained, per fold and seed."""
+        return [name for name in self.experiments if isinstance(self.method(name), LearnedMethod)]
+
+    @property
+    def training_free(self) -> list[str]:
+        """Return the experiments without training."""
+        return [name for name in self.experiments if not isinstance(self.method(name), LearnedMethod)]
+
+    @property
+    def pseudo_labelled(self) -> list[str]:
+        """Return the experiments whose training makes pseudo-labels."""
+        return [name for name in self.learned if learned(self.experiments[name]["training"]["method"]).pseudo_labels]
+
+    def method(self, experiment: str) -> Method:
+        """Return the method of an experiment."""
+        return method_of(self.experiments[experiment]["training"]["method"])
+
+    def depends(self, rule: str, experiment: str | None = None) -> dict[str, Any]:
+        """Return the settings that the result of a rule depends on, by section: its parameters in the workflow.
+
+        Settings that change no result, and those of other methods than the experiment's, are left out.
+        """
+        config = self.config if experiment is None else self.experiments[experiment]
+        method = None if experiment is None else self.method(experiment)
+        kept = _without(config, "", method)
+        if DEPENDS[rule] == ("",):
+            return kept
+        found: dict[str, Any] = {}
+        for path in DEPENDS[rule]:
+            section, _, part = path.partition(".")
+            found[section] = {**found.get(section, {}), part: kept[section][part]} if part else kept[section]
+        return found
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Return stage -> key of its cached files (pfes.flow.cache)."""
+        faces = faces_key(**self.depends("faces"))
+        return {"faces": faces, "flow": flow_key(self.depends("flow")["flow"], faces)}
+
+
+def _without(section: Mapping[str, Any], place: str, method: Method | None) -> dict[str, Any]:
+    kept = {}
+    for key, value in section.items():
+        path = f"{place}.{key}".lstrip(".")
+        if path in MACHINE or (method is not None and path in _unread(method)):
+            continue
+        kept[key] = _without(value, path, method) if isinstance(value, Mapping) and path != "dataset" else value
+    return kept
+
+
+def _unread(method: Method) -> Iterator[str]:
+    """Yield the settings of ``training`` and ``spot`` that a method does not read."""
+    for place, kinds, own in (
+        ("training", TRAINING_SECTIONS, method.training_sections),
+        ("spot", SPOT_SECTIONS, method.spot_sections),
+    ):
+        yield from (f"{place}.{kind.section}" for kind in kinds if kind not in own)
+    if not method.reads_spot:
+        sections = {kind.section for kind in SPOT_SECTIONS}
+        shared = {item.path.split(".")[1] for item in settings_of(Settings()) if item.path.startswith("spot.")}
+        yield from (f"spot.{name}" for name in shared - sections)
+
+
+def plan_run(config: Mapping[str, Any], folder: Path = EXPERIMENTS, schemas: Path = ROOT / "workflow/schemas") -> Plan:
+    """Return the plan of a run from a configuration with all its keys.
+
+    Parameters
+    ----------
+    folder : of the experiments.
+
+    Raises
+    ------
+    InputError
+        Anything in the configuration, an experiment or the dataset's sheets that would stop the run.
+    """
+    config = configuration.expanded(config, folder)
+    configuration.check(config, schemas / "config.schema.yaml", "config")
+    # Another order of keys reruns nothing; that of the systems of continuous intensity is the order of its figures.
+    config |= {name: configuration.ordered(config[name]) for name in config if name != "intensity"}
+    names = [*(name for name in config["experiments"] if name not in ALWAYS), *ALWAYS]
+    experiments = {name: configuration.load_experiment(folder, name, schemas, config) for name in names}
+    run = Path("results") / file_name(config["run"])
+    release = datasets.load(config["dataset"]["name"], config["dataset"], run / "dataset")
+    instances = count_instances((video.subject for video in release.videos), release.expressions["subject"])
+    folds = make_folds(instances, configuration.build(FoldParameters, config["folds"]))
+    plan = Plan(
+        config, experiments, release, {file_name(fold.name): fold for fold in folds}, _systems(config, schemas), run
+    )
+    check_backend(configuration.build(FaceParameters, config["faces"]))
+    for name in experiments:
+        _check_experiment(plan, name)
+    return plan
+
+
+def _systems(config: Mapping[str, Any], schemas: Path) -> dict[str, dict[str, Any]]:
+    """Return name -> settings of each system of continuous intensity, checked like the section itself."""
+    systems = {}
+    for name, changes in config["intensity"]["systems"].items():
+        if changes is None:
+            continue
+        settings = configuration.merged(config["intensity"], changes)
+        where = f"intensity.systems.{name}"
+        configuration.check({**config, "intensity": settings}, schemas / "config.schema.yaml", where)
+        systems[file_name(name)] = _without({key: settings[key] for key in PARTS}, "intensity", None)
+    return systems
+
+
+def _check_experiment(plan: Plan, name: str) -> None:
+    """Raise InputError for settings of an experiment that do not go together."""
+    own = plan.experiments[name]
+    try:
+        configuration.build(ModelParameters, own["model"])
+        configuration.build(PointParameters, own["points"])
+        spot_parameters(own["spot"])
+        training = training_parameters(own["training"])
+    except InputError as error:
+        raise InputError(f"experiment {name}: {error}") from error
+    for section in ("training", "flow"):
+        for key, value in own[section].items():
+            if f"{section}.{key}" in MACHINE and value != plan.config[section][key]:
+                raise InputError(
+                    f"experiment {name}: {section}.{key} changes no result and is one for the whole run; "
+                    f"set it in the configuration of the run instead of the experiment"
+                )
+    if not isinstance(plan.method(name), LearnedMethod):
+        return
+    if training.validates and not all(fold.validation for fold in plan.folds.values()):
+        raise InputError(
+            f"experiment {name}: training.epoch_choice validation and early_stop need validation subjects; "
+            "set folds.validation_subjects, or epoch_choice: last and early_stop: null"
+        )
+    source = training.cached
+    if source is not None and (source == name or source not in plan.learned):
+        raise InputError(
+            f"experiment {name}: training.cached is {source!r}, expected another of the experiments of this run "
+            f"({', '.join(plan.learned)}); add it to experiments"
+        )
+
+
+def read_config(path: Path | str) -> dict[str, Any]:
+    """Return the configuration of a run: the defaults with the file at ``path`` laid over them, checked.
+
+    The defaults are config/config.yaml of the working folder, which Snakemake reads, or else of the checkout.
+    """
+    schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    if not schema.is_file():
+        raise InputError(f"{schema} is missing; pfes check and pfes init need a checkout of the repository")
+    defaults = _yaml(_beside(Path("config/config.yaml")))
+    config = configuration.expanded(configuration.merged(defaults, _yaml(Path(path))), _beside(EXPERIMENTS))
+    configuration.check(config, schema, str(path))
+    return config
+
+
+def plan_file(path: Path | str) -> Plan:
+    """Return the plan of the run that the configuration at ``path`` describes, as in the working folder."""
+    return plan_run(read_config(path), _beside(EXPERIMENTS))
+
+
+def _beside(name: Path) -> Path:
+    return name if name.exists() else ROOT / name
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML ({error}); write one with: pfes init") from error
+    if not isinstance(content or {}, dict):
+        raise InputError(
+            f"{path}: holds {type(content).__name__}, expected keys with values; write one with: pfes init"
+        )
+    return content or {}
