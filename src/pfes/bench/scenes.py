@@ -135,7 +135,9 @@ def scene(
 ) -> tuple[Image, Image, Flow]:
     """Return (reference, moving, truth): ``image`` [S, S] with known displacement, and what ``condition`` does to it."""
     size = len(image)
-    truth = displacement(size, amplitude, shift=shift, seed=seed) + common_motion(size, amplitude, condition.common, seed)
+    truth = displacement(size, amplitude, shift=shift, seed=seed) + common_motion(
+        size, amplitude, condition.common, seed
+    )
     rng = np.random.default_rng([seed, 1])
     clip = [displaced(image, (1 - k / (CLIP - 1)) * truth) for k in range(CLIP if condition.crf else 2)]
     clip[0], clip[-1] = displaced(image, truth), image.astype(float)
@@ -230,7 +232,9 @@ def _spot(size: int, centre: NDArray[np.float64] | tuple[float, float], sigma: f
 
 def _shifted(image: Plane, by: NDArray[np.float64]) -> Plane:
     matrix = np.array([[1, 0, by[0]], [0, 1, by[1]]])
-    return np.asarray(cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+    return np.asarray(
+        cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    )
 
 
 def _direction(rng: np.random.Generator) -> NDArray[np.float64]:

@@ -16,20 +16,26 @@ over all pixels, u is interpolated linearly between the centres of cells, grad u
 
 Scheme
 ------
-1. Both images are padded at the right and below (edge repeated) to a multiple of cell * 2^(scales - 1), and halved
-   scales - 1 times: filter (1, 3, 3, 1) / 8 along both axes, every second sample (centres stay aligned). Gradient g of
-   I0 by central differences, edge repeated.
+1. Both images are padded at the right and below (edge repeated) to a multiple of cell * 2^(scales - 1), smoothed by a
+   Gaussian (``prefilter``), and halved scales - 1 times: filter (1, 3, 3, 1) / 8 along both axes, every second sample
+   (centres stay aligned). L0 is the mean of I0 over cells, smoothed by LIGHT; the gradient is that of I0 with its local
+   light taken out: g = grad I0 - (I0 + DARK) / (L0 + DARK) grad L0, central differences, edge repeated.
 2. Coarse to fine: u = 2 * u of the coarser scale, linearly interpolated (0 at the coarsest); p = 0. Then ``warps``
    times, with u0 the present u:
    a. u0 on pixels (linear interpolation), I1 sampled there (Catmull-Rom, 4 x 4 taps). Where x + u0 is outside of the
       image the pixel takes no part below.
-   b. Light: offset and gain by least squares of I1(x + u0) - I0 on (1, I0); rho0 is what is left. n = mean |rho0|, at
-      least NOISE grey levels: what the images differ by, noise mostly.
+   b. Light: offset and gain by least squares of I1(x + u0) - I0 on (1, I0), over the image; then a gain e of each cell,
+      from the rest r: e = LIGHT-smoothed mean of r over cells / (L0 + DARK), rho0 = r - e (I0 + DARK). n = mean |rho0|,
+      at least NOISE grey levels: what the images differ by, noise mostly.
    c. Per pixel w = 1 / max(|rho0|, delta * n); per cell the sums A = w g g^T (2 x 2, symmetric) and b = w g rho0, each
-      of these five planes smoothed over cells by (1, 4, 6, 4, 1) / 16 along both axes.
-   d. k = lambda * m / n. M = (1 + tau k A)^-1 and c = tau k M (A u0 - b), per cell. m is the size of the motion:
-      sqrt(var u_x + var u_y) over the flow this scale started from, in px of the finest scale, divided by
-      MOTION * sqrt(side / 128), within MOTION_RANGE; 1 at the coarsest scale.
+      of these five planes times the trust in the cell, and smoothed over cells by WINDOW. trust = sqrt(d / (d + x)),
+      d = DOUBT n^2, x what the TRUST-smoothed mean of rho0^2 exceeds v^2 times that of |g|^2 by: a difference that neither
+      noise nor a motion of v px explains is a shadow, a reflection or a block of a codec. v is the spread of u (as in d,
+      in px of this scale), within FLOORS * PLAUSIBLE .. PLAUSIBLE; PLAUSIBLE at the coarsest scale.
+   d. k = lambda * m / (n q). M = (1 + tau k A)^-1 and c = tau k M (A u0 - b), per cell. q, at least 1, is how much larger
+      the means of rho0 over 2 x 2 cells are than those of white noise of the same n: codecs err by whole blocks. m is the
+      size of the motion: sqrt(var u_x + var u_y) over the flow this scale started from, in px of the finest scale,
+      divided by MOTION * sqrt(side / 128), to the power MOTION_POWER, within MOTION_RANGE; 1 at the coarsest scale.
    e. ``iterations`` primal-dual steps on u and p (dual variable of grad u, |p| <= 1, one 2-vector per component of u):
           u_new = M (u + tau div p) + c
           p_new = project((p + s grad(2 u_new - u)) / (1 + s epsilon)),  s = 1 / (8 tau), project(p) = p / max(1, |p|)
@@ -54,13 +60,15 @@ Differences from OpenCV's DualTVL1OpticalFlow and from [S]
 - u on cells of 2 x 2 px and sums A, b over a neighbourhood of cells; there one vector and one equation per pixel.
 - Huber norms for both terms; there absolute values (delta = epsilon = 0).
 - The weight of the data follows noise and motion (n, m); there it is fixed.
-- A uniform change of light is fitted and taken out; there raw intensities are compared.
+- Changes of light, of the whole image and local ones, are fitted and taken out; there raw intensities are compared.
+- Cells that neither noise nor plausible motion explains count less; there all pixels count alike.
 - One variable u; there a second field v coupled to it by theta.
 - 4 scales of 1/2, 2 warps, 25 iterations, always; OpenCV: 5 scales of .8, 5 warps, up to 300 iterations until epsilon.
 - g is the gradient of I0, the same for all frames of a window; there that of the warped I1.
 - Cubic sampling at exact positions; OpenCV's remap rounds them to 1/32 px. No median filter.
 
-TVL1(lambda_=.15, delta=0, epsilon=0, cell=1, window=False, adapt=False, light=False) is the energy of [S].
+TVL1(lambda_=.15, delta=0, epsilon=0, cell=1) with window, adapt, light, local and trust off and prefilter=0 is the
+energy of [S].
 docs/benchmarks.md has errors against known displacement and times.
 """
 
@@ -78,12 +86,13 @@ Image = NDArray[np.uint8] | NDArray[np.float32]
 Flow = NDArray[np.float32]
 
 COARSEST = 8  # px, smallest side of the coarsest scale
-NOISE = 0.5  # grey levels, least difference of two frames
+NOISE = 0.45  # grey levels, least difference of two frames
 SHARPEST = 0.05  # grey levels, least delta: the weights of 2c stay finite
-MOTION = 0.5  # px at a side of 128 px, motion at which m is 1
+MOTION = 0.4  # px at a side of 128 px, motion at which m is 1
+MOTION_POWER = 1.4  # small motion is smoothed more than in proportion
 MOTION_RANGE = (0.06, 8.0)
 DARK = 8.0  # grey levels added to the local mean: light is not multiplied where it is dark
-DOUBT = 3.5  # mean square of rho, in n^2, that halves the trust beyond what plausible motion explains
+DOUBT = 5.0  # mean square of rho, in n^2, that halves the trust beyond what plausible motion explains
 PLAUSIBLE = 0.7  # px of a scale, motion that a warp may still have to find
 FLOORS = (0.1, 0.2, 0.45, 1.0)  # least share of PLAUSIBLE, finest scale first
 
@@ -98,7 +107,7 @@ def gaussian(sigma: float) -> NDArray[np.float32]:
 HALVING = np.array([1, 3, 3, 1], np.float32) / 8
 WINDOW = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1], np.float32) / 256
 LIGHT = gaussian(1.5)  # cells
-TRUST = gaussian(2.0)  # cells
+TRUST = gaussian(3.0)  # cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +130,17 @@ class TVL1:
     cell
         Side of a cell, 1 or 2 px.
     window
-        Smooth the data over neighbouring cells (5 x 5, binomial).
+        Smooth the data over neighbouring cells (9 x 9, binomial).
     adapt
         Weigh the data by noise and motion.
     light
         Take out a uniform change of light.
+    local
+        Take out changes of light that differ from place to place.
+    trust
+        Weigh cells down whose difference neither noise nor plausible motion explains.
+    prefilter
+        Sigma of the Gaussian that both images are smoothed by first, px.
     scales
         Levels of the pyramid, each half the size of the one before. 4 follow shifts of 12 px.
     warps
@@ -153,7 +168,7 @@ class TVL1:
         for name in ("lambda_", "tau"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected a number above 0")
-        for name in ("delta", "epsilon"):
+        for name in ("delta", "epsilon", "prefilter"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected 0 or more")
         for name in ("scales", "warps", "iterations"):
@@ -276,7 +291,7 @@ def settings(params: TVL1, pixels: int) -> kernels.Settings:
         tau=f(params.tau), sigma=f(sigma), shrink=f(1 / (1 + sigma * params.epsilon)),
         weight=f(params.tau * params.lambda_), delta=f(params.delta), adapt=f(params.adapt), light=f(params.light),
         local=f(params.local), trust=f(params.trust), noise=f(NOISE), sharpest=f(SHARPEST),
-        motion=f(MOTION * (pixels**0.5 / 128) ** 0.5), least=f(MOTION_RANGE[0]), most=f(MOTION_RANGE[1]), dark=f(DARK),
+        motion=f(MOTION * (pixels**0.5 / 128) ** 0.5), power=f(MOTION_POWER), least=f(MOTION_RANGE[0]), most=f(MOTION_RANGE[1]), dark=f(DARK),
         doubt=f(DOUBT), plausible=f(PLAUSIBLE), floors=floors(params.scales), cell=int(params.cell),
         scales=int(params.scales), warps=int(params.warps), iterations=int(params.iterations),
         prefilter=gaussian(params.prefilter), window=WINDOW if params.window else gaussian(0), light_taps=LIGHT,

@@ -28,6 +28,7 @@ from pfes.flow.tvl1 import (
     HALVING,
     LIGHT,
     MOTION,
+    MOTION_POWER,
     MOTION_RANGE,
     NOISE,
     PLAUSIBLE,
@@ -92,7 +93,7 @@ def _solve(frames: Tensor, params: TVL1) -> Tensor:
         if k < params.scales - 1:
             u = 2 * _resize(u, (level.shape[-2] // params.cell, level.shape[-1] // params.cell))
             spread = u.var((-2, -1), correction=0).sum(-1).sqrt()
-            motion = (spread * 2**k / (MOTION * (side / 128) ** 0.5)).clamp(*MOTION_RANGE)
+            motion = ((spread * 2**k / (MOTION * (side / 128) ** 0.5)) ** MOTION_POWER).clamp(*MOTION_RANGE)
             plausible = spread.clamp(floors(params.scales)[k] * PLAUSIBLE, PLAUSIBLE)
         u = _solve_scale(level[:, :1], level[:, 1:], u, (motion, plausible), params)
     return _resize(u, images[0].shape[-2:])[..., : size[0], : size[1]].permute(0, 1, 3, 4, 2).contiguous()
@@ -137,9 +138,7 @@ def _resize(planes: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     return flat.view(*planes.shape[:3], *size)
 
 
-def _solve_scale(
-    image: Tensor, moving: Tensor, u: Tensor, sizes: tuple[Tensor, Tensor], params: TVL1
-) -> Tensor:
+def _solve_scale(image: Tensor, moving: Tensor, u: Tensor, sizes: tuple[Tensor, Tensor], params: TVL1) -> Tensor:
     """Return u [N, K, 2, h, w] after all warps of one scale: image [N, 1, .], moving [N, K, .], ``sizes`` m, v [N, K]."""
     motion, plausible = sizes
     gx, gy = _gradient(image)

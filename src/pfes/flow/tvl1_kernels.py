@@ -33,6 +33,7 @@ class Settings(NamedTuple):
     noise: Any
     sharpest: Any
     motion: Any  # motion at which m is 1, px of the finest scale
+    power: Any
     least: Any
     most: Any
     dark: Any
@@ -109,7 +110,8 @@ def solve(frames, settings, out):
                 for i in range(2):
                     _enlarge(coarser[i], TWO, now[i])
                 spread = np.float32(np.sqrt(_variance(now[0]) + _variance(now[1])))
-                size = min(max(spread * np.float32(1 << k) / settings.motion, settings.least), settings.most)
+                size = (spread * np.float32(1 << k) / settings.motion) ** settings.power
+                size = min(max(size, settings.least), settings.most)
                 plausible = min(max(spread, settings.floors[k] * plausible), plausible)
             _solve_scale(
                 moving[a:b].reshape(rows, columns), image[a:b].reshape(rows, columns), gx[a:b].reshape(rows, columns),
