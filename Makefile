@@ -1,12 +1,14 @@
 # `make demo`: set up, run the whole pipeline on the demo dataset, print the results.
 # `make demo-intensity`: continuous intensity on the same videos.
-# `make test`: set up, check the style, the types and the workflow, run the tests.
+# `make test`: set up, check the style, the types and the workflow, run the tests; `make test-all`: the slow ones too.
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
 BIN := .venv/bin
+# One thread per process, the tests of a file in one process: it makes what they share once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: demo demo-intensity test check clean
+.PHONY: demo demo-intensity test test-all check clean
 
 demo: .venv/ready
 	@$(SNAKEMAKE) --configfile config/demo.yaml
@@ -17,7 +19,10 @@ demo-intensity: .venv/ready
 	@$(BIN)/pfes summary results/demo --intensity
 
 test: check
-	$(BIN)/pytest
+	$(PYTEST) -m "not slow"
+
+test-all: check
+	$(PYTEST)
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ rule faces:
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         fps=lambda wildcards: VIDEOS[wildcards.video].fps,
+        ranked=lambda wildcards: VIDEOS[wildcards.video].ranked,
         settings=depends("faces"),
     script:
         "../workflow/scripts/faces.py"

@@ -10,6 +10,7 @@ rule flow:
         BENCHMARKS / "flow/{video}.tsv"
     conda:
         "../envs/pfes.yaml"
+    threads: max(1, (workflow.cores or 1) // len(VIDEOS))
     resources:
         mem_mb=1500,
     params:

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -16,6 +18,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 def snakemake(folder, *arguments, cores=2, configfile=ROOT / "tests" / "smoke.yaml"):
     """Run the workflow with ``folder`` as the working directory, which gets the shipped configuration."""
+    folder.mkdir(exist_ok=True)
     if not (folder / "config").exists():
         shutil.copytree(ROOT / "config", folder / "config")
     command = [
@@ -42,10 +45,16 @@ def write_video(path, times, picture=lambda index: np.full((64, 64, 3), 4 * inde
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """The folder of a finished smoke run, made at two cores."""
-    folder = tmp_path_factory.mktemp("two")
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stderr
+    """The folder of a finished smoke run: made once, at two cores, and copied for each process that runs tests."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            done = snakemake(base / "making")
+            assert done.returncode == 0, done.stderr
+            (base / "making").rename(shared)
+    folder = tmp_path_factory.mktemp("two") / "copy"
+    shutil.copytree(shared, folder)
     return folder / "results" / "smoke"
 
 

@@ -1,6 +1,5 @@
 """Schema, default configuration and code agree; what is wrong in a configuration is named."""
 
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -8,62 +7,18 @@ import yaml
 
 from pfes.base.config import build, check, load_experiment, merged, ordered
 from pfes.base.errors import InputError
-from pfes.datasets.demo import DemoParameters
 from pfes.datasets.folds import FoldParameters
-from pfes.datasets.points import PointParameters
-from pfes.decoding.proposals import SpotParameters
-from pfes.evaluation.metrics import EvaluateParameters
-from pfes.faces.landmarks import FaceParameters
-from pfes.flow.snippets import SnippetParameters
-from pfes.flow.sw_mro import FlowParameters
-from pfes.media.decode import SamplingParameters
-from pfes.methods.baseline import BaselineParameters
-from pfes.report.page import ReportParameters
-from pfes.training.fold import TrainingParameters
-from pfes.training.model import ModelParameters
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "workflow" / "schemas"
 SCHEMA = SCHEMAS / "config.schema.yaml"
 DEFAULTS = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-SECTIONS = {
-    "sampling": SamplingParameters,
-    "faces": FaceParameters,
-    "flow": FlowParameters,
-    "snippets": SnippetParameters,
-    "points": PointParameters,
-    "model": ModelParameters,
-    "folds": FoldParameters,
-    "training": TrainingParameters,
-    "spot": SpotParameters,
-    "baseline": BaselineParameters,
-    "evaluate": EvaluateParameters,
-    "report": ReportParameters,
-}
-
-
-def as_lists(value):
-    if is_dataclass(value):
-        value = asdict(value)
-    if isinstance(value, dict):
-        return {key: as_lists(item) for key, item in value.items()}
-    return [as_lists(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def schema_defaults(node):
     if "properties" not in node:
         return node["default"]
     return {key: schema_defaults(item) for key, item in node["properties"].items()}
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_default_configuration_is_that_of_the_code(section):
-    assert DEFAULTS[section] == as_lists(SECTIONS[section]())
-    assert build(SECTIONS[section], DEFAULTS[section]) == SECTIONS[section]()
-
-
-def test_the_demo_section_is_that_of_the_code():
-    assert DEFAULTS["dataset"]["demo"] == as_lists(DemoParameters())
 
 
 def test_the_schema_states_the_defaults():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pfes.base.errors import InputError
-from pfes.bench.faces import compare
+from pfes.bench.faces import backend_differences
 
 T = 30
 
@@ -25,7 +25,7 @@ def arrays(shift=(0.0, 0.0), gain=1.0):
 
 
 def test_the_same_differs_by_nothing():
-    table = compare(arrays(), arrays(), size=128).set_index("region")
+    table = backend_differences(arrays(), arrays(), size=128).set_index("region")
     assert len(table) == 11
     assert table.loc["all", "r"] == pytest.approx(1)
     assert table.drop(columns=["r", "flow"]).to_numpy().max() == 0
@@ -33,13 +33,13 @@ def test_the_same_differs_by_nothing():
 
 def test_a_shift_is_measured_in_px_of_the_crop_and_in_eye_distances():
     """(3, 4) px of the recording are 5 px x 128 / 180 of the crop, and 10 % of 50 px."""
-    row = compare(arrays(), arrays(shift=(3, 4)), size=128).set_index("region").loc["left_brow_inner"]
+    row = backend_differences(arrays(), arrays(shift=(3, 4)), size=128).set_index("region").loc["left_brow_inner"]
     assert row[["px median", "px p95", "px constant"]].tolist() == pytest.approx([5 * 128 / 180] * 3, abs=1e-3)
     assert row[["eyes median", "eyes p95"]].tolist() == pytest.approx([10, 10], abs=1e-3)
 
 
 def test_features_of_half_the_size_correlate_and_differ_by_half():
-    row = compare(arrays(), arrays(gain=0.5), size=128).set_index("region").loc["all"]
+    row = backend_differences(arrays(), arrays(gain=0.5), size=128).set_index("region").loc["all"]
     assert row["r"] == pytest.approx(1)
     assert row["difference"] == pytest.approx(row["flow"] / 2, rel=1e-3)
 
@@ -49,7 +49,7 @@ def test_frames_that_one_of_them_cannot_use_do_not_count():
     wrong["state"][:20] = 2
     wrong["landmarks"][:20] += 50
     wrong["cut"][20] = 1
-    assert compare(arrays(), wrong, size=128)["px p95"].max() == 0
+    assert backend_differences(arrays(), wrong, size=128)["px p95"].max() == 0
     wrong["valid"][20:] = 0
     with pytest.raises(InputError, match="no frame is usable and valid with both backends"):
-        compare(arrays(), wrong, size=128)
+        backend_differences(arrays(), wrong, size=128)

@@ -13,6 +13,7 @@ from pfes.bench import flow as bench_flow
 from pfes.bench import scenes
 from pfes.bench.energy import LAMBDA, bench_energy, energy, minimise
 from pfes.bench.machine import machine, peak, speedup, timed
+from pfes.bench.recordings import bench_recordings
 from pfes.commands import cli
 
 
@@ -122,3 +123,51 @@ def test_command_times_windows_of_a_video_and_writes_json(shared_data: Path, tmp
     assert list(stages) == ["faces", "flow, tvl1", "flow, dis", "flow, farneback"]
     for row in stages.values():
         assert row["casme2_minutes"] * row["frames_per_s"] * 32 * 60 == pytest.approx(252_000)
+
+
+def test_recordings_differ_from_clean_pairs_only_by_what_they_name() -> None:
+    """Noise, light, blur and files change grey levels; the truth stays, but for common motion."""
+    image = scenes.face(64)
+    clean = scenes.scene(image, 1.0, scenes.RECORDINGS["clean"], seed=1)
+    for name, condition in scenes.RECORDINGS.items():
+        reference, moving, truth = scenes.scene(image, 1.0, condition, seed=1)
+        assert (name == "clean") == (
+            np.array_equal(reference, clean[0]) and np.array_equal(moving, clean[1]) and not condition.common
+        )
+        assert bool(condition.common) == (not np.array_equal(truth, clean[2]))
+        assert np.abs(moving.astype(int) - clean[1]).mean() < 25
+
+
+def test_common_motions_are_those_that_the_condition_says() -> None:
+    """Translation by a third; rotation moves the middle of the right border along y, scale along x, by the amplitude."""
+    still = scenes.common_motion(65, 0.9, "translation", 3)
+    np.testing.assert_allclose(np.linalg.norm(still, axis=-1), 0.3, rtol=1e-5)
+    turned, grown = (scenes.common_motion(65, 0.9, kind, 3) for kind in ("rotation", "scale"))
+    np.testing.assert_allclose(np.abs(turned[32, -1]), [0, 0.9], atol=0.02)
+    np.testing.assert_allclose(np.abs(grown[32, -1]), [0.9, 0], atol=0.02)
+
+
+def test_a_shadow_edge_moves_across_a_uniform_face_by_its_length() -> None:
+    """On a grey picture the place where light is half way between lit and shaded moves by 12 px of 128."""
+    flat = np.full((128, 128), 200, np.uint8)
+    reference, moving, _ = scenes.scene(flat, 1.0, scenes.RECORDINGS["moving shadow"], seed=4)
+    shaded = [(image < 170).mean() * 128 for image in (reference, moving)]
+    assert 10 < abs(shaded[0] - shaded[1]) < 17  # 12 px along x or y, 17 along a diagonal
+
+
+def test_recordings_table_marks_where_a_rival_is_better(shared_data: Path) -> None:
+    table = bench_recordings((64,), 1, [shared_data / "videos" / "single_face.mp4"], ("clean", "JPEG 15"), (0.5, 1.0))
+    assert table[["condition", "amplitude"]].to_numpy().tolist() == [
+        ["clean", 0.5], ["clean", 1.0], ["JPEG 15", 0.5], ["JPEG 15", 1.0],
+    ]  # fmt: skip
+    better = table[["OpenCV TV-L1", "DIS"]].min(axis=1)
+    np.testing.assert_allclose(table["ratio"], table["pfes TV-L1"] / better)
+    assert (table["lost"] == (table["pfes TV-L1"] > better)).all()
+    assert (table["ratio"][:2] < 1).all() and (table["no flow"] > 0).all()
+    marked = bench_flow.printable(table.assign(lost=[True, False, False, False]))
+    assert marked.count("*") == 2 and "1 of 4 cells lost" in marked
+
+
+def test_a_video_without_a_face_is_refused_as_a_texture(shared_data: Path) -> None:
+    with pytest.raises(InputError, match="no_face.mp4: no usable face in its first frame"):
+        bench_recordings((64,), 1, [shared_data / "videos" / "no_face.mp4"], ("clean",), (1.0,))

@@ -81,7 +81,7 @@ def test_other_formats_hold_the_same_numbers(done):
 def test_the_command_ends_non_zero_with_the_list(run, smoke_video, tmp_path):
     """One of the two is good: its files are there. The list is the error that main prints."""
     (tmp_path / "quick.yaml").write_text("flow: {method: dis, size: 64}\n")
-    arguments = ["features", str(tmp_path / "gone.mp4"), smoke_video, "--out", str(tmp_path / "out")]
+    arguments = ["snippets", str(tmp_path / "gone.mp4"), smoke_video, "--out", str(tmp_path / "out")]
     found = CliRunner().invoke(app, [*arguments, "--config", str(tmp_path / "quick.yaml")])
     assert isinstance(found.exception, InputError)
     assert "1 of 2 recordings have no snippets" in str(found.exception)
@@ -91,6 +91,6 @@ def test_the_command_ends_non_zero_with_the_list(run, smoke_video, tmp_path):
 
 
 def test_an_unknown_format_is_refused_before_any_work(tmp_path):
-    found = CliRunner().invoke(app, ["features", "a.mp4", "--out", str(tmp_path / "out"), "--format", "mat"])
+    found = CliRunner().invoke(app, ["snippets", "a.mp4", "--out", str(tmp_path / "out"), "--format", "mat"])
     assert "--format mat: expected npz or csv" in str(found.exception)
     assert not (tmp_path / "out").exists()

@@ -207,13 +207,14 @@ def test_an_apex_that_was_not_annotated_is_the_midpoint(tmp_path, mark):
 
 
 def test_named_frames_are_those_of_the_images(tmp_path):
-    """img98 img99 img101 img102 .. img109: onset 98 is frame 0, the missing 100 the next one, click 102 frame 3."""
+    """img98 img99 img101 img102 .. img109: the missing 100 is the next one; in time, 109 stays 11 frames after 98."""
     images(tmp_path / "frames", [f"img{number}.jpg" for number in range(98, 110) if number != 100])
     rows = "subject,video,onset,apex,offset,class,point\nanna,a,98,100,109,micro,102\nanna,a,101,103,120,macro,\n"
     settings = write(tmp_path, "subject,video,path,fps\nanna,a,frames,30\n", rows) | {"first_frame": "named"}
     made = tables("generic", settings, tmp_path / "out")
-    assert made["expressions"][["onset", "apex", "offset"]].to_numpy().tolist() == [[0, 2, 10], [2, 4, 10]]
-    assert made["expressions"]["point"].fillna(-1).tolist() == [3, -1]
+    assert made["expressions"][["onset", "apex", "offset"]].to_numpy().tolist() == [[0, 3, 11], [3, 5, 11]]
+    assert made["expressions"]["native_offset"].tolist() == [10, 10]
+    assert made["expressions"]["point"].fillna(-1).tolist() == [4, -1]
     assert made["repairs"][["row", "column", "found", "value"]].to_numpy().tolist() == [
         [2, "apex", "100", "101"],
         [3, "offset", "120", "109"],

@@ -30,7 +30,7 @@ def test_counts_of_a_drawn_run() -> None:
         ["c", "c1", "macro", 0, 0, 0],
         ["c", "c1", "micro", 0, 0, 0],
     ]
-    summary = counts.summarise(made)
+    summary = counts.ratios_by_class(made)
     assert summary["macro"] == {"tp": 1, "fp": 2, "fn": 0, "precision": 1 / 3, "recall": 1.0, "f1": 0.5}
     assert summary["micro"] == {"tp": 0, "fp": 0, "fn": 1, "precision": 0.0, "recall": 0.0, "f1": 0.0}
     assert summary["overall"] == {"tp": 1, "fp": 2, "fn": 1, "precision": 1 / 3, "recall": 0.5, "f1": 0.4}
@@ -43,14 +43,14 @@ def test_the_right_place_in_the_wrong_class_is_a_miss_and_a_false_proposal() -> 
 
 def test_the_right_place_in_the_wrong_video_is_a_miss_and_a_false_proposal() -> None:
     made = counts.judge(videos("a1", "a2"), table([("a1", "macro", 2, 9)]), table([("a2", "macro", 2, 9)])).counts
-    assert counts.summarise(made)["overall"]["fp"] == counts.summarise(made)["overall"]["fn"] == 1
+    assert counts.ratios_by_class(made)["overall"]["fp"] == counts.ratios_by_class(made)["overall"]["fn"] == 1
 
 
 def test_instances_of_a_refused_video_are_missed() -> None:
     refused = videos("a1", "a2").assign(refused=["", "no face was found"])
     truth = table([("a1", "macro", 2, 9), ("a2", "macro", 2, 9)])
     made = counts.judge(refused, truth, table([("a1", "macro", 2, 9)])).counts
-    assert counts.summarise(made)["macro"]["fn"] == 1
+    assert counts.ratios_by_class(made)["macro"]["fn"] == 1
 
 
 @pytest.mark.parametrize("names", [(), ("a1",)])
@@ -58,7 +58,7 @@ def test_nothing_to_find_and_nothing_found_is_zero(names: tuple[str, ...]) -> No
     made = counts.judge(videos(*names), table([]), table([])).counts
     assert len(made) == 2 * len(names)
     zero = {"tp": 0, "fp": 0, "fn": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}
-    assert counts.summarise(made) == {"macro": zero, "micro": zero, "overall": zero}
+    assert counts.ratios_by_class(made) == {"macro": zero, "micro": zero, "overall": zero}
 
 
 def test_outcomes_name_the_partner_within_the_video() -> None:
@@ -189,7 +189,7 @@ def test_a_thousand_videos_and_a_hundred_thousand_proposals_add_up() -> None:
         columns = {"video_id": rng.choice(names, count), "class": rng.choice(["macro", "micro"], count), "onset": onset}
         return pd.DataFrame({**columns, "offset": onset + rng.integers(5, 60, count), "instance": np.arange(count)})
 
-    overall = counts.summarise(counts.judge(videos(*names), rows(20_000), rows(100_000)).counts)["overall"]
+    overall = counts.ratios_by_class(counts.judge(videos(*names), rows(20_000), rows(100_000)).counts)["overall"]
     assert overall["tp"] + overall["fp"] == 100_000
     assert overall["tp"] + overall["fn"] == 20_000
     assert overall["tp"] > 1000

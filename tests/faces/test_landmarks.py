@@ -10,7 +10,7 @@ from skimage.data import astronaut
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.faces.align import stabilise
-from pfes.faces.landmarks import FaceParameters, check_usable, find_faces, frame_states, summarise, write_faces
+from pfes.faces.landmarks import FaceParameters, check_usable, face_facts, find_faces, frame_states, write_faces
 from pfes.flow.sw_mro import FlowParameters, write_flow
 from pfes.media.decode import SamplingParameters, read_frames, recording_clock, sampling_map
 from tests.conftest import write_video
@@ -47,8 +47,8 @@ def test_the_quality_of_a_video_counts_its_frames():
     state = np.array([0, 1, 1, 0, 2, 1, 1, 1, 3, 4], np.uint8)
     found = np.isin(state, [0, 2, 3])
     cut, faces = np.arange(10) == 3, np.array([2, 0, 0, 1, 1, 0, 0, 0, 3, 0])
-    assert summarise({"found": found, "state": state, "cut": cut, "faces": faces}) == {
-        "share": 0.4, "longest_gap": 3, "cuts": 1, "usable": 2, "no_face": 5, "profile": 1, "tiny": 1, "unreadable": 1,
+    assert face_facts({"found": found, "state": state, "cut": cut, "faces": faces}) == {
+        "share": 0.4, "longest_gap": 3, "cuts": 1, "usable": 2, "no_face": 5, "profile": 1, "tiny": 1, "unreadable": 1, "missing": 0,
         "several_faces": 2,
     }  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_an_unknown_backend_is_an_error():
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("no_face.mp4", "no face was found in any of its 120 frames"),
+        ("no_face.mp4", "no face was found in any of its 119 frames"),
         ("multi_face_5_frames.mp4", r"5 frames \(6 at the sampled rate\), expected at least 17"),
         ("gone.mp4", "no such file"),
     ],

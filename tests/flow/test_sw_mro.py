@@ -286,3 +286,22 @@ def test_snippets_without_head_motion_removal_are_the_flow(portrait):
     assert np.array_equal(make_snippets(flow, SnippetParameters("none")), flow[:, :, :10])
     assert np.array_equal(make_snippets(flow), flow[:, :, :10] - flow[:, :, [NOSE]])
     assert np.array_equal(flow, before)
+
+
+def test_two_cores_give_the_flow_of_one(portrait):
+    """Windows solved side by side come out in their order, bit for bit."""
+    frames, landmarks = step_video(portrait, n_frames=20, at=8)
+    one, two = (
+        [block for _, block in window_flow(iter(frames), landmarks, FlowParameters(size=64), cores=cores)]
+        for cores in (1, 2)
+    )
+    assert np.abs(np.concatenate(one)).max() > 0.3
+    np.testing.assert_array_equal(np.concatenate(one), np.concatenate(two))
+
+
+def test_threads_take_no_more_than_a_few_items_ahead():
+    """Frames stream: a recording of any length must not be read whole before the first window is solved."""
+    taken = []
+    found = flow_stage.in_threads(lambda item: -item, (taken.append(i) or i for i in range(50)), 2)
+    assert next(found) == 0 and len(taken) <= 4
+    assert list(found) == [-i for i in range(1, 50)]

@@ -34,7 +34,15 @@ def windows():
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     "params",
-    [TVL1(), TVL1(cell=1), TVL1(adapt=False), TVL1(light=False, window=False), TVL1(scales=2, warps=1)],
+    [
+        TVL1(),
+        TVL1(cell=1),
+        TVL1(adapt=False),
+        TVL1(light=False, window=False),
+        TVL1(scales=2, warps=1),
+        TVL1(local=False),
+        TVL1(trust=False, prefilter=0),
+    ],
     ids=str,
 )
 def test_batched_flow_is_that_of_one_window(windows, device, params):

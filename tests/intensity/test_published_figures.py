@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pfes.base import store
 from pfes.base.config import check, merged
-from pfes.intensity.comparison import compare, rich_table
+from pfes.intensity.comparison import rich_table, score_curves
 from tests.conftest import ROOT
 
 
@@ -30,7 +30,7 @@ def curves(path):
 )
 def test_the_row_is_what_the_paper_prints(tmp_path, dataset, spearman, kendall):
     out = tmp_path / "clips.parquet", tmp_path / "metrics.parquet"
-    compare(curves(tmp_path / "gru.parquet"), *out, dataset=dataset)
+    score_curves(curves(tmp_path / "gru.parquet"), *out, dataset=dataset)
     rows = store.read_table(out[1], "intensity_metrics")
     theirs = rows[rows["system"] == "published"]
     assert len(theirs) == (dataset is not None)

@@ -185,5 +185,5 @@ def test_folder_problems_are_named(tmp_path):
     with pytest.raises(InputError, match="no frame rate"):
         recording_clock(tmp_path)
     (tmp_path / "first.png").touch()
-    with pytest.raises(InputError, match=r"first.png does not end in a number"):
+    with pytest.raises(InputError, match=r"first.png has no number"):
         count_frames(tmp_path)

@@ -115,11 +115,12 @@ def test_what_would_go_wrong_is_a_problem(own, tmp_path, change, message):
 def test_problems_of_the_configuration_itself_are_problems(own, tmp_path):
     path = started(tmp_path / "new", own)
     config = yaml.safe_load(path.read_text())
-    changes = {"points": {"mode": "given"}, "folds": {"scheme": "groups", "groups": 3}}
-    path.write_text(yaml.safe_dump({**config, **changes}))
-    first, second = check(path, costs=False).problems
-    assert first.startswith("experiment journal: points: mode given, but 2 of 2 instances have no click")
-    assert second.startswith("folds.groups: 3, expected 2 to 2")
+    path.write_text(yaml.safe_dump({**config, "points": {"mode": "given"}}))
+    (problem,) = check(path, costs=False).problems
+    assert problem.startswith("experiment journal: points: mode given, but 2 of 2 instances have no click")
+    path.write_text(yaml.safe_dump({**config, "folds": {"scheme": "groups", "groups": 3}}))
+    with pytest.raises(InputError, match="folds.groups: 3, expected 2 to 2"):  # as the run says it
+        check(path, costs=False)
 
 
 @pytest.mark.parametrize(

@@ -7,4 +7,4 @@ from pfes.media.decode import SamplingParameters
 with stage(snakemake.log[0]):
     p = snakemake.params
     sampling, faces = SamplingParameters(**p.settings["sampling"]), FaceParameters(**p.settings["faces"])
-    write_faces(p.recording, p.fps, snakemake.output[0], sampling, faces)
+    write_faces(p.recording, p.fps, snakemake.output[0], sampling, faces, ranked=p.ranked)

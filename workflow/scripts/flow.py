@@ -6,4 +6,4 @@ from pfes.flow.sw_mro import FlowParameters, write_flow
 with stage(snakemake.log[0]):
     p = snakemake.params
     params = FlowParameters(**{**snakemake.config["flow"], **p.settings["flow"]})
-    write_flow(p.recording, snakemake.input.faces, snakemake.output[0], params)
+    write_flow(p.recording, snakemake.input.faces, snakemake.output[0], params, cores=snakemake.threads)

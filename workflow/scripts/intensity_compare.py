@@ -1,11 +1,11 @@
 """Measure every system and reference on the same clips."""
 
 from pfes.base.logs import stage
-from pfes.intensity.comparison import compare
+from pfes.intensity.comparison import score_curves
 
 with stage(snakemake.log[0]):
     p, o = snakemake.params, snakemake.output
-    compare(
+    score_curves(
         p.curves,
         o.clips,
         o.metrics,

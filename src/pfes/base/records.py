@@ -18,6 +18,9 @@ import re
 from dataclasses import dataclass
 
 CLASSES = ("macro", "micro")
+RESULT_CLASSES = (*CLASSES, "overall")  # of a table of results
+WINDOW = 17  # frames of an SW-MRO window, the shortest recording that can be used (METHOD 5)
+HALF = WINDOW // 2  # frames before and after a frame in its window; the entry of a window that is the frame itself
 
 VIDEO_COLUMNS = (
     "dataset",
@@ -53,13 +56,18 @@ PROPOSAL_COLUMNS = (
 
 @dataclass(frozen=True)
 class Video:
-    """One recording: ``path`` is a video file or a folder of numbered images, ``fps`` its native rate (0: from the file)."""
+    """One recording.
+
+    ``path`` is a video file or a folder of numbered images, ``fps`` its native rate (0: from the file); ``ranked`` images
+    follow each other whatever their numbers, by a rule of the dataset.
+    """
 
     dataset: str
     subject: str
     video: str
     path: str
     fps: float = 0.0
+    ranked: bool = False
 
     @property
     def video_id(self) -> str:

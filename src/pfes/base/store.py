@@ -53,6 +53,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "interocular": (("frame",), "px of the recording"),
         "pose": (("frame", "yaw_pitch_roll"), "degree"),
         "blur": (("frame",), "grey^2"),
+        "exposure": (("frame",), "index of exposure.EXPOSURES"),
     },
     "flow": {
         "flow": (("frame", "window", "roi", "xy"), "px of the aligned crop"),
@@ -193,8 +194,8 @@ class Whole(NamedTuple):
 def read_whole(path: Path | str, kind: str) -> Whole:
     """Read and verify an HDF5 file of ``kind`` with its attributes; a refusal is read too. Raises InputError as ``read``."""
     with _open(path, kind, refusals=True) as file:
-        held = {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
-        return Whole(_verified(file, path, kind), held, held.get("refused"))
+        described = {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
+        return Whole(_verified(file, path, kind), described, described.get("refused"))
 
 
 def read_videos(paths: Iterable[Path | str], kind: str, group: str) -> dict[str, NDArray[Any]]:

@@ -55,6 +55,12 @@ def bench_flow(
     energy: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Compare the TV-L1 energy on two image files instead.")
     ] = None,
+    recordings: Annotated[
+        bool, typer.Option("--recordings", help="Error under what recordings have, instead.")
+    ] = False,
+    faces: Annotated[
+        list[Path] | None, typer.Option("--face", help="With --recordings: videos whose first frame shows a face.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the tables to this file.")] = None,
 ) -> None:
     """Time and error of optical flow: OpenCV's methods and ours, against known displacement."""
@@ -62,7 +68,7 @@ def bench_flow(
     from pfes.bench import flow as comparison
     from pfes.bench import machine as machine_bench
 
-    tables = comparison.tables(sizes, repeats, video, energy)
+    tables = comparison.tables(sizes, repeats, video, energy, (faces or []) if recordings else None)
     console.print(machine_bench.machine())
     for name, table in tables.items():
         console.print(f"\n{name}")

@@ -24,7 +24,18 @@ from pfes.base.errors import InputError
 from pfes.flow.tvl1 import TVL1, tvl1
 
 LAMBDA = 0.15
-PURE = TVL1(lambda_=LAMBDA, delta=0, epsilon=0, cell=1, window=False, adapt=False, light=False)
+PURE = TVL1(
+    lambda_=LAMBDA,
+    delta=0,
+    epsilon=0,
+    cell=1,
+    window=False,
+    adapt=False,
+    light=False,
+    local=False,
+    trust=False,
+    prefilter=0,
+)
 
 Image = NDArray[np.uint8]
 Flow = NDArray[np.float32]

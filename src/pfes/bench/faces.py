@@ -58,10 +58,10 @@ def bench_faces(
             )
             found.append(arrays)
             lines.append(line)
-    return compare(*found, size=flow.size), "\n".join(lines)
+    return backend_differences(*found, size=flow.size), "\n".join(lines)
 
 
-def compare(first: Arrays, second: Arrays, *, size: int) -> pd.DataFrame:
+def backend_differences(first: Arrays, second: Arrays, *, size: int) -> pd.DataFrame:
     """Return how far two sets of arrays differ, one row per region and one for all.
 
     Parameters

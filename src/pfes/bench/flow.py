@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pfes.base.errors import InputError
 from pfes.bench import scenes
 from pfes.bench.machine import peak, speedup, timed
+from pfes.bench.recordings import bench_recordings, ratios
 from pfes.bench.stage import bench_stage
 from pfes.faces.landmarks import USABLE, FaceParameters, find_faces
 from pfes.flow.sw_mro import FlowParameters, placement, valid_frames
@@ -50,12 +51,15 @@ def tables(
     repeats: int = 3,
     video: Path | str | None = None,
     energy: tuple[Path, Path] | None = None,
+    recordings: Sequence[Path] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return what ``pfes bench flow`` prints, by title; arguments as of the command."""
     if energy:
         from pfes.bench.energy import bench_energy
 
         return {"energy": bench_energy(*energy)}
+    if recordings is not None:
+        return {"error, px, and ratio to the better rival": bench_recordings(sizes or (128,), repeats, recordings)}
     sizes = sizes or SIZES
     if video:
         times = bench_video(video, sizes, repeats)
@@ -151,7 +155,12 @@ def limit(size: int, ms: float, params: TVL1 = TVL1()) -> dict[str, float]:
 
 
 def printable(table: pd.DataFrame) -> str:
-    """Return a table as text; errors become one line per solver with ``median / p95`` for each amplitude."""
+    """Return a table as text; errors become one line per solver with ``median / p95`` for each amplitude.
+
+    Of the table of ``bench_recordings`` it is the ratio for each amplitude.
+    """
+    if "lost" in table:
+        return f"{ratios(table).to_string(index=False)}\n{table['lost'].sum()} of {len(table)} cells lost (*)"
     if not set(ERRORS) <= set(table.columns):
         return table.to_string(index=False, float_format="%.3f")
     lines = table[["size", "condition", "solver"]].copy()

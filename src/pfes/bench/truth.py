@@ -23,17 +23,16 @@ from numpy.typing import NDArray
 
 from pfes.base import store
 from pfes.base.logs import to_file
-from pfes.base.records import CLASSES
+from pfes.base.records import CLASSES, HALF
 from pfes.commands.extract import ExtractParameters, extract, stage_paths
 from pfes.datasets.demo import DemoParameters, plan
 from pfes.datasets.demo_render import render
 from pfes.faces import align
 from pfes.faces.align import ROIS
-from pfes.faces.landmarks import WINDOW, Points
+from pfes.faces.landmarks import Points
 from pfes.flow.snippets import N_ROIS, SnippetParameters, make_snippets
 
 log = logging.getLogger(__name__)
-HALF = WINDOW // 2
 MOVING = 0.3  # px of the crop from which a ROI counts as moving
 COLUMNS = ("head motion", "expression", "measured", "truth")
 

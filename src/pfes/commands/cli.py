@@ -59,7 +59,7 @@ def spot(
 
 
 @app.command()
-def features(
+def snippets(
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
     out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
     config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,
@@ -210,12 +210,15 @@ def compare(
 def check(
     config: Annotated[Path, typer.Argument(help="Your configuration file.")],
     estimate: Annotated[bool, typer.Option(help="Estimate hours and disk, which takes some seconds.")] = True,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each recording with its face box.")
+    ] = None,
 ) -> None:
     """Say what a run would find, before any work; ends with status 1 if something would be wrong."""
     from pfes.workflow import check as checks
 
     with console.status("reading labels, listing frames"):
-        findings = checks.check(config, costs=estimate)
+        findings = checks.check(config, costs=estimate, pictures=pictures)
     console.print(checks.render(findings))
     if findings.problems:
         raise typer.Exit(1)
@@ -292,6 +295,9 @@ def import_command(
     out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
     labels: Annotated[str, typer.Option(help="Which tiers of ELAN files: expressions or proposals.")] = "expressions",
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
+    annotator: Annotated[
+        str | None, typer.Option(help="Whose ELAN tiers to read, where several have labelled.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the sheet if it is there.")] = False,
 ) -> None:
     """Read labels of another tool and write them as the expressions sheet of a dataset."""
@@ -300,7 +306,7 @@ def import_command(
     if out.exists() and not overwrite:
         raise InputError(f"{out} is there already; choose another name, or replace it with --overwrite")
     table = annotations.read_videos(videos)
-    found = annotations.import_labels(files, format, table, name=labels, first_frame=first_frame)
+    found = annotations.import_labels(files, format, table, name=labels, first_frame=first_frame, annotator=annotator)
     annotations.write_sheet(found, out, first_frame=first_frame)
     console.print(f"{len(found)} labels of {found['video_id'].nunique()} videos: {out}", soft_wrap=True)
 

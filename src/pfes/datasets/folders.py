@@ -9,7 +9,10 @@ from typing import Any
 from pfes.base.errors import InputError
 from pfes.base.records import Video
 
-VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+VIDEOS = {
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob",
+    ".webm", ".wmv",
+}  # fmt: skip
 LEVELS = 4  # of folders that are searched, dataset.root the first of them
 
 Recordings = dict[tuple[str, str], Path | None]  # (subject, video) -> path
@@ -81,9 +84,12 @@ def add(found: Recordings, key: tuple[str, str], path: Path) -> None:
 
 
 def videos_of(dataset: str, found: Recordings, fps: float) -> tuple[Video, ...]:
-    """Return the records of recordings in the order of their names; one without a path was not looked for."""
+    """Return the records of recordings in the order of their names; one without a path was not looked for.
+
+    The images of a release follow each other: its labels count them, or are ranked among them.
+    """
     return tuple(
-        Video(dataset, subject, video, "" if path is None else str(path), fps)
+        Video(dataset, subject, video, "" if path is None else str(path), fps, ranked=True)
         for (subject, video), path in sorted(found.items(), key=lambda item: _natural("/".join(item[0])))
     )
 

@@ -28,6 +28,10 @@ class DatasetParameters:
         "generic: number that the sheets give to the first frame, 0 or 1; named: they count as the names of the images do",
         enum=(0, 1, "named"),
     )
+    distinct_names: bool = setting(
+        False,
+        "generic: subjects whose names look alike (Anna and anna, 1 and 01) are different people; false stops the run",
+    )
     root: str | None = setting(
         None, "official releases: folder of your copy; published: folder of the imported features"
     )

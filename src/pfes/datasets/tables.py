@@ -6,9 +6,12 @@ Where labels count in the numbers of images (``Release.by_file_number``) the nat
 number among the files present. A number without a file takes the next present one, an offset beyond the last frame the
 last one, and an apex that then lies outside the midpoint; each is a repair. An onset beyond the last frame is refused, and
 so is any label beyond it in other datasets.
+
+Labels that count frames count those that are there. Where time is missing before a label (images that are not there, a
+gap, places of a video that hold no frame), a note says how many frame times: they may have been counted otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,8 @@ def write_dataset(
     repairs: Rows = []
     refusals: Rows = []
     located = _located(release, release.expressions, videos, repairs, refusals)
+    if not release.by_file_number:
+        repairs += _lost_before(located, clocks)
     expressions = _sampled(located, videos, clocks, sampling)
     clicks = [name for name in ("point",) if name in expressions]
     tables = {"videos": videos, "expressions": expressions[[*EXPRESSION_COLUMNS, *clicks]]}
@@ -73,7 +78,8 @@ def _video_row(video: Video, sampling: decode.SamplingParameters) -> tuple[dict[
             if Path(video.path).suffix == ".h5":  # imported features: a frame is a sampled frame
                 clock, n_native = decode.Clock(video.fps), len(store.read(video.path, "snippets")["valid"])
             else:
-                clock, n_native = decode.recording_clock(video.path, video.fps), decode.count_frames(video.path)
+                clock = decode.recording_clock(video.path, video.fps, ranked=video.ranked)
+                n_native = decode.count_frames(video.path)
         except InputError as error:
             reason = str(error)
     n_frames = len(decode.sampling_map(clock, n_native, sampling)) if n_native else 0
@@ -111,6 +117,14 @@ def _located(
     if "native_point" in labels:
         labels["native_point"] = _clicks(labels, numbers, release.first_frame)
     return labels[np.asarray(keep, bool)]
+
+
+def _lost_before(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock]) -> Iterator[tuple[Any, ...]]:
+    """Yield a note on every label that counts frames and has time without frames before it."""
+    for label in records(labels):
+        if lost := clocks[label["video_id"]].lost_before(int(label["native_onset"])):
+            found = f"{lost} frame times without a frame before it"
+            yield label["row"], label["video_id"], "row", found, "kept", "counted as frames that are there, not as time"
 
 
 def _clicks(labels: pd.DataFrame, numbers: Mapping[str, NDArray[np.int64]], first: int) -> pd.Series:

@@ -24,10 +24,10 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from pfes.base import store
+from pfes.base.records import RESULT_CLASSES
 from pfes.drawing import figures
 from pfes.drawing.figures import CLASS_COLOURS, CURVES, INK, rows
 from pfes.evaluation.comparison import interval_words
-from pfes.evaluation.counts import RESULT_CLASSES
 
 COLOURS = {**CLASS_COLOURS, "overall": INK}
 MARKS = {"macro": "s", "micro": "D", "overall": "o"}

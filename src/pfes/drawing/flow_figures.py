@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from pfes.base import store
 from pfes.base.errors import InputError
+from pfes.base.records import HALF
 from pfes.drawing import figures
 from pfes.faces.align import NOSE, ROI_NAMES
 from pfes.faces.landmarks import USABLE
 from pfes.flow.roi_means import roi_means
 from pfes.flow.sw_mro import FlowParameters, placement, solver, valid_frames
-from pfes.flow.windows import HALF, Flow, Grey, Window, windows
+from pfes.flow.windows import Flow, Grey, Window, windows
 from pfes.media import decode
 
 GROUPS = {"left brow": slice(0, 3), "right brow": slice(3, 6), "mouth": slice(6, 10), "others": slice(10, None)}

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from pfes.base import store
+from pfes.base.records import RESULT_CLASSES
 from pfes.evaluation.breakdown import (
     AMPLITUDES_PX,
     DURATIONS_S,
@@ -33,7 +34,7 @@ from pfes.evaluation.breakdown import (
     recall_by_subject,
     true_amplitudes,
 )
-from pfes.evaluation.counts import RESULT_CLASSES, Judged, judge
+from pfes.evaluation.counts import Judged, judge
 from pfes.evaluation.error_analysis import find_errors, video_causes
 from pfes.evaluation.metrics import Files, JudgedRun, Key, stack
 from pfes.evaluation.protocol_table import Kept, Runs, protocol_table

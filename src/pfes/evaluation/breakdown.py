@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from pfes.base import store
 from pfes.base.intervals import as_intervals, lengths
-from pfes.evaluation.counts import RESULT_CLASSES, judge, summarise
+from pfes.base.records import RESULT_CLASSES
+from pfes.evaluation.counts import judge, ratios_by_class
 
 Floats = NDArray[np.float64]
 
@@ -154,7 +155,7 @@ def apex_errors(matches: pd.DataFrame, expressions: pd.DataFrame, proposals: pd.
 def _pooled(
     videos: pd.DataFrame, expressions: pd.DataFrame, runs: Sequence[pd.DataFrame], protocol: str, iou: float
 ) -> dict[str, dict[str, float]]:
-    return summarise(
+    return ratios_by_class(
         pd.concat([judge(videos, expressions, run, protocol, iou).counts for run in runs], ignore_index=True)
     )
 

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
-from pfes.evaluation.counts import RESULT_CLASSES
+from pfes.base.records import RESULT_CLASSES
 
 REFERENCE = "journal"  # where it is among the experiments
 COLUMNS = (

@@ -31,7 +31,6 @@ from pfes.evaluation.protocols import FALSE_IS_THE_REST, PROTOCOLS, Matching, Si
 
 COUNTS = ["tp", "fp", "fn"]
 MATCH_COLUMNS = ("subject", "video_id", "class", "instance", "proposal", "iou")
-RESULT_CLASSES = (*CLASSES, "overall")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def judge(
     return Judged(_match_table(videos, expressions, proposals, matching), counts, matching.counted)
 
 
-def summarise(counts: pd.DataFrame) -> dict[str, dict[str, float]]:
+def ratios_by_class(counts: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Pool counts and make ratios.
 
     Parameters
@@ -118,12 +117,12 @@ def score(
 
 
 def totals(expressions: pd.DataFrame, proposals: pd.DataFrame, judged: Judged) -> dict[str, dict[str, float]]:
-    """Return macro, micro and overall as ``summarise``, each with n_proposals (those counted) and n_instances."""
+    """Return macro, micro and overall as ``ratios_by_class``, each with n_proposals (those counted) and n_instances."""
     number = {
         "n_proposals": _per_class(proposals.loc[judged.counted, "class"]),
         "n_instances": _per_class(expressions["class"]),
     }
-    summary = summarise(judged.counts)
+    summary = ratios_by_class(judged.counts)
     return {name: {**row, **{key: of_class[name] for key, of_class in number.items()}} for name, row in summary.items()}
 
 

@@ -46,10 +46,9 @@ from scipy.ndimage import maximum_filter1d
 
 from pfes.base import store
 from pfes.base.intervals import Intervals, as_intervals, lengths
-from pfes.base.records import CLASSES
+from pfes.base.records import CLASSES, HALF
 from pfes.evaluation.matching import threshold
 from pfes.faces.align import NOSE, ROI_NAMES
-from pfes.faces.landmarks import WINDOW
 
 Bools = NDArray[np.bool_]
 
@@ -61,7 +60,6 @@ ERROR_COLUMNS = (
 )  # fmt: skip
 EYELIDS = [ROI_NAMES.index(f"{side}_lower_eyelid") for side in ("left", "right")]
 BLINK_HALF = 4  # frames from the middle of a blink to its ends
-HALF = WINDOW // 2  # entry of a window that is the frame itself
 INNER_MOUTH = ROI_NAMES.index("inner_mouth")
 
 

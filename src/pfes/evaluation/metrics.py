@@ -15,7 +15,7 @@ import pandas as pd
 from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
-from pfes.evaluation.counts import Judged, judge, summarise
+from pfes.evaluation.counts import Judged, judge, ratios_by_class
 from pfes.evaluation.statistics import BootstrapParameters, Trust, trust
 
 NO_SEED = -1  # the seed of an experiment without randomness, such as the training-free baseline: it is counted once
@@ -98,7 +98,7 @@ def judge_run(
 def write_evaluation(run: JudgedRun, out: Outputs, name: str) -> dict[str, Any]:
     """Write the files of an evaluation of the run called ``name``, and return the summary."""
     counts = {key: one.counts for key, one in run.judged.items()}
-    metrics = {key: _metric_rows(summarise(table)) for key, table in counts.items()}
+    metrics = {key: _metric_rows(ratios_by_class(table)) for key, table in counts.items()}
     pooled = stack(counts)
     store.write_table(out.matches, "matches", stack({key: one.matches for key, one in run.judged.items()}), run.made)
     store.write_table(out.counts, "counts", pooled, run.made)
@@ -109,7 +109,7 @@ def write_evaluation(run: JudgedRun, out: Outputs, name: str) -> dict[str, Any]:
         "iou": run.params.iou,
         "level": run.params.bootstrap.level,
         "seeds": sorted({seed for _, seed in run.proposals if seed != NO_SEED}),
-        "experiments": {str(one): summarise(own) for one, own in pooled.groupby("experiment", sort=False)},
+        "experiments": {str(one): ratios_by_class(own) for one, own in pooled.groupby("experiment", sort=False)},
         **run.trust.plain(),
     }
     with store.atomic(out.summary) as temporary:

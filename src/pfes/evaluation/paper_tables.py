@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pfes.evaluation.counts import RESULT_CLASSES
+from pfes.base.records import RESULT_CLASSES
 from pfes.evaluation.protocol_table import published
 
 YES, NO = "x", ""

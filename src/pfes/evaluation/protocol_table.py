@@ -16,7 +16,8 @@ from importlib import resources
 import pandas as pd
 
 from pfes.base.errors import InputError
-from pfes.evaluation.counts import COUNTS, RESULT_CLASSES, judge, summarise
+from pfes.base.records import RESULT_CLASSES
+from pfes.evaluation.counts import COUNTS, judge, ratios_by_class
 from pfes.evaluation.protocols import PROTOCOLS
 
 EPOCHS = ("fixed", "inner")
@@ -66,7 +67,7 @@ def protocol_table(
             for choice in (choice for choice in EPOCHS if name in epochs.get(choice, {})):
                 tables = epochs[choice][name].values()
                 counts = [judge(videos, expressions, table, protocol, iou).counts for table in tables]
-                f1 = {kind: row["f1"] for kind, row in summarise(pd.concat(counts)).items()}
+                f1 = {kind: row["f1"] for kind, row in ratios_by_class(pd.concat(counts)).items()}
                 rows.append({"source": name, "supervision": "", "protocol": protocol, "epochs": choice, **f1})
             rows += [
                 {"source": name, "supervision": "", "protocol": protocol, "epochs": choice, **f1}
@@ -103,7 +104,7 @@ def oracles(
         counted.append(pd.concat([own.assign(epoch=epoch) for epoch, own in zip(sorted(epochs), counts, strict=True)]))
     for choice, groups in ORACLES.items() if counted else ():
         best = pd.concat([_best_epochs(counts, groups) for counts in counted])
-        yield choice, {kind: row["f1"] for kind, row in summarise(best).items()}
+        yield choice, {kind: row["f1"] for kind, row in ratios_by_class(best).items()}
 
 
 def _best_epochs(counts: pd.DataFrame, groups: list[str]) -> pd.DataFrame:

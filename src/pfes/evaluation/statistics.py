@@ -32,8 +32,8 @@ from scipy import stats
 
 from pfes.base.config import setting
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES
-from pfes.evaluation.counts import COUNTS, RESULT_CLASSES
+from pfes.base.records import CLASSES, RESULT_CLASSES
+from pfes.evaluation.counts import COUNTS
 
 Floats = NDArray[np.float64]
 

@@ -14,21 +14,25 @@ csv   the generic expressions sheet: subject, video, onset, apex, offset, class,
       pfes.datasets.generic.
 
 Where a file of another tool names a video, it may be the video_id, ``subject/video``, the video or the recording's
-file name without its ending, whichever fits exactly one recording; class names may be written as in CLASS_NAMES.
+file name without its ending, whichever fits exactly one recording; class names may be written as in names.CLASS_NAMES.
 Scores of proposals are written for the eye (ELAN) and not read back.
 """
 
-import re
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from pfes.base import store
+from pfes.base import names, store
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES, Video
-from pfes.datasets.generic import EXPRESSION_SHEET, VIDEO_SHEET, read_sheet
+from pfes.base.names import class_of as class_of
+from pfes.base.records import CLASSES
+from pfes.datasets import RELEASED, generic
+from pfes.datasets.generic import EXPRESSION_SHEET, NO_APEX, read_sheet
+from pfes.datasets.sheets import blank, number, whole
 from pfes.exchange import elan
 from pfes.media import decode
 
@@ -46,10 +50,6 @@ SHEET_COLUMNS = ("subject", "video", "onset", "apex", "offset", "class")
 FORMATS = ("megc", "elan", "csv")
 MEGC_TYPES = {"macro": "mae", "micro": "me"}
 MEGC_SHEET = {"required": ("vid", "type"), "optional": ("onset", "offset", "pred_onset", "pred_offset")}
-CLASS_NAMES = {
-    "macro": "macro", "mae": "macro", "macroexpression": "macro",
-    "micro": "micro", "me": "micro", "microexpression": "micro",
-}  # fmt: skip
 
 
 def export_labels(
@@ -84,8 +84,9 @@ def export_labels(
 
 
 def import_labels(
-    files: Sequence[Path | str], format: str, videos: pd.DataFrame, *, name: str = "expressions", first_frame: int = 0
-) -> pd.DataFrame:
+    files: Sequence[Path | str], format: str, videos: pd.DataFrame, *, name: str = "expressions", first_frame: int = 0,
+    annotator: str | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Return the labels (LABEL_COLUMNS) of ``files``, in their order.
 
     Parameters
@@ -94,6 +95,8 @@ def import_labels(
         Label set to read from ELAN files, ``expressions`` or ``proposals``.
     first_frame
         Number of the first frame in the format ``csv``.
+    annotator
+        Whose tiers of ELAN files are read, where several have labelled.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def import_labels(
     if name not in elan.SUFFIXES:
         raise InputError(f"label set {name!r} is not known; expected one of {', '.join(elan.SUFFIXES)}")
     if format == "elan":
-        rows = [row for path in files for row in _elan_rows(Path(path), videos, name)]
+        rows = [row for path in files for row in _elan_rows(Path(path), videos, name, annotator)]
     else:
         read = _megc_rows if format == "megc" else _sheet_rows
         rows = [row for path in files for row in read(Path(path), videos, first_frame)]
@@ -120,16 +123,10 @@ def read_videos(path: Path | str) -> pd.DataFrame:
     """Read a table of videos: ``videos.parquet`` of a run, or a generic videos sheet."""
     path = Path(path)
     if _is_table(path):
-        return store.read_table(path, "videos")[["subject", "video", "video_id", "path", "fps"]]
-    cells = read_sheet(path, VIDEO_SHEET)
-    try:
-        rates = [float(text or 0) for text in cells["fps"]]
-    except ValueError as error:
-        raise InputError(f"{path}: column fps: {error}; expected frames per second, or nothing") from error
-    paths = [str(path.parent / text) for text in cells["path"]]
-    names = [Video("", *pair, "").video_id for pair in zip(cells["subject"], cells["video"], strict=True)]
-    table = cells[["subject", "video"]].assign(video_id=names, path=paths, fps=rates)
-    return table.reset_index(drop=True)
+        table = store.read_table(path, "videos")
+        return table[["subject", "video", "video_id", "path", "fps"]].assign(ranked=table["dataset"].isin(RELEASED))
+    rows = [(video.subject, video.video, video.video_id, video.path, video.fps) for video in generic.read_videos(path)]
+    return pd.DataFrame(rows, columns=["subject", "video", "video_id", "path", "fps"])
 
 
 def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *, first_frame: int = 0) -> pd.DataFrame:
@@ -151,21 +148,13 @@ def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *,
     return _typed(named.reindex(columns=[*LABEL_COLUMNS, *(["score"] if kind == "proposals" else [])]))
 
 
-def class_of(text: str) -> str | None:
-    """Return the class that a tool calls ``text`` (any case, hyphens and spaces ignored), or None.
-
-    >>> class_of("Macro-Expression"), class_of("ME"), class_of("blink")
-    ('macro', 'micro', None)
-    """
-    return CLASS_NAMES.get(re.sub(r"[\s_-]", "", text).lower())
-
-
 def find_video(videos: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return the row of the one video called ``name``; raises InputError if there is none, or several.
 
     A match on the video_id counts before one on ``subject/video``, on the video, and on the recording's file name.
     """
-    stems = videos["path"].map(lambda path: Path(path).stem)
+    name = names.clean(name)
+    stems = videos["path"].map(lambda path: names.clean(Path(path).stem))
     for column in (videos["video_id"], videos["subject"] + "/" + videos["video"], videos["video"], stems):
         found = videos[(column == name).to_numpy(bool)]
         if len(found) == 1:
@@ -242,11 +231,11 @@ def _by_subject(videos: pd.DataFrame, subject: str, video: str) -> dict[str, Any
 def _rows(path: Path, cells: pd.DataFrame, label: Callable[[Mapping[str, str]], Row]) -> list[Row]:
     """Return the labels of all rows; raise one InputError that names every row which gives none."""
     rows, problems = [], []
-    for number, row in zip(cells.index, cells.to_dict("records"), strict=True):
+    for place, row in zip(cells.index, cells.to_dict("records"), strict=True):
         try:
             rows.append(label(row))  # type: ignore[arg-type]
         except InputError as error:
-            problems.append(f"row {number}: {error}")
+            problems.append(f"row {place}: {error}")
     _stop(path, problems)
     return rows
 
@@ -263,23 +252,32 @@ def _label(
         raise InputError(f"onset {onset} > offset {offset}")
     marks = []
     for text, column in ((apex, "apex"), (point, "point")):
-        marks.append(_frame(text, column, first_frame) if text else pd.NA)
-        if text and not begin <= marks[-1] <= end:
+        empty = blank(text) or (column == "apex" and number(text) == NO_APEX)
+        marks.append(pd.NA if empty else _frame(text, column, first_frame))
+        if not empty and not begin <= marks[-1] <= end:
             raise InputError(f"{column} {text} lies outside of {onset}..{offset}")
     return video["subject"], video["video"], video["video_id"], name, begin, marks[0], end, marks[1]
 
 
 def _frame(text: str, column: str, first_frame: int) -> int:
-    if not re.fullmatch(r"\d{1,9}(\.0*)?", text) or int(float(text)) < first_frame:
+    value = whole(text)
+    if value is None or not first_frame <= value < 1e9:
         raise InputError(f"{column} {text!r}, expected a frame number from {first_frame} on")
-    return int(float(text)) - first_frame
+    return value - first_frame
 
 
-def _elan_rows(path: Path, videos: pd.DataFrame, name: str) -> list[Row]:
+def _elan_rows(path: Path, videos: pd.DataFrame, name: str, annotator: str | None) -> list[Row]:
     document = elan.read(path)
     video = _elan_video(path, document, videos)
-    problems: list[str] = []
-    rows = elan.labels(document, _clock(video), name, class_of, problems)
+    clock, problems = _clock(video), list[str]()
+    stems = [str(video[key]) for key in ("video_id", "video")] + [names.clean(Path(video["path"]).stem)]
+    try:
+        origin = document.origin(stems)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    rows = elan.labels(
+        document, clock, name, class_of, problems, origin=origin, annotator=annotator, end_s=_end(video, clock)
+    )
     _stop(path, problems)
     return [(video["subject"], video["video"], video["video_id"], *row) for row in rows]
 
@@ -287,7 +285,7 @@ def _elan_rows(path: Path, videos: pd.DataFrame, name: str) -> list[Row]:
 def _elan_video(path: Path, document: elan.Document, videos: pd.DataFrame) -> dict[str, Any]:
     """Return the video that an .eaf annotates: by the file's own name, then by the names of its media."""
     reasons = []
-    for name in (path.stem, *document.media):
+    for name in (names.clean(path.stem), *document.media):
         try:
             return find_video(videos, name)
         except InputError as error:
@@ -296,7 +294,17 @@ def _elan_video(path: Path, document: elan.Document, videos: pd.DataFrame) -> di
 
 
 def _clock(video: Mapping[Any, Any]) -> decode.Clock:
-    return decode.recording_clock(video["path"], video["fps"])
+    """Return the clock of a video; of one that is not here, but whose rate is known, that of the rate."""
+    if video["fps"] and not Path(video["path"]).exists():
+        return decode.Clock(float(video["fps"]))
+    return decode.recording_clock(video["path"], video["fps"], ranked=video.get("ranked", False))
+
+
+def _end(video: Mapping[Any, Any], clock: decode.Clock) -> float:
+    """Return when a recording ends, s; without end where it is not here."""
+    if not Path(video["path"]).exists():
+        return math.inf
+    return float(clock.seconds(np.array([decode.count_frames(video["path"])]))[0])
 
 
 def _table(rows: Iterable[Row]) -> pd.DataFrame:

@@ -5,13 +5,16 @@ Conventions
 Times are whole milliseconds of the recording. Frame f is on screen from its own time to that of frame f + 1: a label
 [onset, offset] becomes the interval from the time of onset to that of offset + 1, and an interval becomes the frames
 whose times lie nearest to its ends. That is exact up to 1000 frames per second; beyond, writing is refused.
+Where a document has several media, times are shifted by the TIME_ORIGIN of the one that is the recording. An interval
+shorter than half a frame becomes one frame, with a warning; one that ends after the recording is refused.
 
 Tiers
 -----
 One per class and label set: ``macro``, ``micro`` for expressions, ``macro proposed``, ``micro proposed`` for proposals.
 Annotations of one tier cannot overlap in ELAN: overlapping instances of one class go to ``macro 2`` and so on. When
 read, a tier counts whose name is such a class (see annotations.CLASS_NAMES) with or without a number and ``@name``
-of an annotator; all others are ignored with a warning that names them.
+of an annotator; all others may hold anything and are ignored with a warning that names them. Where tiers of several
+annotators (``@name``, or the tier's ANNOTATOR) hold a class, one annotator must be chosen.
 
 The value of an annotation is free text. In it ``apex 00:00:01.217`` (ELAN's own notation), ``apex 1.217 s`` or
 ``apex 1217 ms`` is the apex, and ``point ...`` likewise the annotator's click for points.mode given: an annotator can
@@ -23,9 +26,10 @@ Format: https://www.mpi.nl/tools/elan/EAFv3.0.xsd
 """
 
 import logging
+import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +39,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from pfes.base import store
+from pfes.base import names, store
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
 from pfes.media.decode import Clock
@@ -45,7 +49,7 @@ MIME_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mpg": "video/mpe
 MAX_FPS = 1000.0
 TIER_NAME = re.compile(r"(?P<kind>[^@]*?)(?P<proposed>\s+proposed)?(?:\s+\d+)?(?:@.*)?", re.IGNORECASE)
 MARKS = ("apex", "point")  # frames of an instance that its value may name
-MARK_TIME = r"\s*[:=]?\s*(?:(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*(ms|s)\b)"
+MARK_TIME = r"\s*[:=]?\s*(?:(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)|(\d+(?:[.,]\d+)?)\s*(ms|s)\b)"
 DATE = "1970-01-01T00:00:00+00:00"  # the format asks for one; a fixed one gives the same file for the same labels
 
 log = logging.getLogger(__name__)
@@ -53,14 +57,35 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Document:
-    """What an .eaf holds: ``media`` names (file names without their ending) and ``tiers``.
+    """What an .eaf holds.
 
+    media, origins
+        of each medium its file name without the ending, and what is added to times to be ms of it (TIME_ORIGIN).
     tiers
-        tier name -> (annotation, begin, end, value) per annotation; times in ms of the recording.
+        tier name -> (annotation, begin, end, value) per annotation; times in ms, None for what has no time of its own.
+    annotators
+        tier name -> its ANNOTATOR, "" for none.
     """
 
     media: tuple[str, ...]
-    tiers: dict[str, list[tuple[str, float, float, str]]]
+    origins: tuple[int, ...]
+    tiers: dict[str, list[tuple[str, float | None, float | None, str]]]
+    annotators: dict[str, str]
+
+    def origin(self, names: Iterable[str]) -> int:
+        """Return the TIME_ORIGIN, ms, of the medium that is called one of ``names``, or of the only medium.
+
+        Raises InputError where there are several media, which differ in it, and none is called so.
+        """
+        media = list(zip(self.media, self.origins, strict=True))
+        origins = [origin for stem, origin in media if stem in set(names)] or list(self.origins)
+        if len(set(origins)) > 1:
+            listed = ", ".join(f"{stem} ({origin} ms)" for stem, origin in media)
+            raise InputError(
+                f"its media {listed} have different offsets and none is called {' or '.join(dict.fromkeys(names))}; name the"
+                " recording as one of them, or keep only its own medium in ELAN"
+            )
+        return origins[0] if origins else 0
 
 
 # ------------------------------------------------------------------------------------------------ writing
@@ -206,37 +231,66 @@ def read(path: Path) -> Document:
     if units != "milliseconds":
         raise InputError(f"{path}: times in {units}, expected milliseconds; save the file again with ELAN")
     descriptors = header.findall("MEDIA_DESCRIPTOR")
-    shift = _whole(path, descriptors[0].get("TIME_ORIGIN", "0"), "TIME_ORIGIN") if descriptors else 0
     slots = {
-        slot.get("TIME_SLOT_ID"): _whole(path, slot.get("TIME_VALUE", ""), "TIME_VALUE") + shift
+        slot.get("TIME_SLOT_ID"): _whole(path, slot.get("TIME_VALUE", ""), "TIME_VALUE")
         for slot in root.iterfind("TIME_ORDER/TIME_SLOT")
         if slot.get("TIME_VALUE") is not None
     }
-    media = tuple(Path(unquote(urlparse(item.get("MEDIA_URL", "")).path)).stem for item in descriptors)
-    tiers = {tier.get("TIER_ID", ""): _annotations(path, tier, slots) for tier in root.iterfind("TIER")}
-    return Document(media, tiers)
+    media = tuple(names.clean(Path(unquote(urlparse(item.get("MEDIA_URL", "")).path)).stem) for item in descriptors)
+    origins = tuple(_whole(path, item.get("TIME_ORIGIN", "0"), "TIME_ORIGIN") for item in descriptors)
+    tiers = {tier.get("TIER_ID", ""): _annotations(tier, slots) for tier in root.iterfind("TIER")}
+    annotators = {tier.get("TIER_ID", ""): tier.get("ANNOTATOR", "").strip() for tier in root.iterfind("TIER")}
+    return Document(media, origins, tiers, annotators)
 
 
 def labels(
-    document: Document, clock: Clock, name: str, class_of: Callable[[str], str | None], problems: list[str]
-) -> list[tuple[Any, ...]]:
-    """Return (class, onset, apex, offset, point) of the label set ``name``, by onset; what cannot be used joins ``problems``."""
+    document: Document, clock: Clock, name: str, class_of: Callable[[str], str | None], problems: list[str], *,
+    origin: int = 0, annotator: str | None = None, end_s: float = math.inf,
+) -> list[tuple[Any, ...]]:  # fmt: skip
+    """Return (class, onset, apex, offset, point) of the label set ``name``, by onset; what cannot be used joins ``problems``.
+
+    Parameters
+    ----------
+    origin : what is added to the document's times to be ms of the recording
+    annotator : whose tiers are read where there are several; None where one has labelled all
+    end_s : length of the recording, s
+    """
     kinds = {tier: _kind(tier, name, class_of) for tier in document.tiers}
     expected = " and ".join(f"{kind}{SUFFIXES[name]}" for kind in CLASSES)
     if not any(kinds.values()):
         problems.append(f"no tier holds {name}, found {_listed(list(kinds))}; expected tiers called {expected}")
         return []
-    ignored = [tier for tier, kind in kinds.items() if kind is None and document.tiers[tier]]
-    if ignored:
+    chosen = _chosen(document, {tier: kind for tier, kind in kinds.items() if kind}, annotator, problems)
+    ignored = [tier for tier in kinds if tier not in chosen and document.tiers[tier]]
+    if ignored and chosen:
         log.warning("tiers ignored: %s; only those called %s are read", _listed(ignored), expected)
-    rows = []
-    for tier, kind in kinds.items():
-        for annotation in document.tiers[tier] if kind else []:
+    rows: list[tuple[Any, ...]] = []
+    for tier in chosen:
+        for annotation in document.tiers[tier]:
             try:
-                rows.append((kind, *_interval(tier, annotation, clock)))
+                rows.append((kinds[tier], *_interval(tier, annotation, clock, origin, end_s)))
             except InputError as error:
                 problems.append(str(error))
     return sorted(rows, key=lambda row: (row[1], row[3], str(row[0])))
+
+
+def _chosen(document: Document, kinds: Mapping[str, str], annotator: str | None, problems: list[str]) -> Iterable[str]:
+    """Return the tiers of one annotator; a class that several have labelled, or none of that name, is a problem."""
+    whose = {tier: tier.partition("@")[2].strip() or document.annotators.get(tier, "") for tier in kinds}
+    if annotator is not None and annotator not in whose.values():
+        problems.append(f"no tier of annotator {annotator!r}, found {_listed(list(whose.values()))}")
+        return ()
+    if annotator is not None:
+        return [tier for tier in kinds if whose[tier] == annotator]
+    for kind in CLASSES:
+        filled = [tier for tier in kinds if kinds[tier] == kind and document.tiers[tier]]
+        if len({whose[tier] for tier in filled}) > 1:
+            problems.append(
+                f"{_listed(filled)} hold the {kind} labels of several annotators; choose one of them with --annotator, or"
+                " delete the others"
+            )
+            return ()
+    return kinds
 
 
 def _kind(tier: str, name: str, class_of: Callable[[str], str | None]) -> str | None:
@@ -250,11 +304,22 @@ def _listed(tiers: list[str]) -> str:
     return ", ".join(map(repr, sorted(tiers))) or "none"
 
 
-def _interval(tier: str, annotation: tuple[str, float, float, str], clock: Clock) -> tuple[Any, ...]:
-    identity, begin, end, value = annotation
+def _interval(
+    tier: str, annotation: tuple[str, float | None, float | None, str], clock: Clock, origin: int, end_s: float
+) -> tuple[Any, ...]:
+    identity, start, stop, value = annotation
+    if start is None or stop is None:
+        raise InputError(f"tier {tier!r}, annotation {identity} has no time; give its tier times of its own in ELAN")
+    begin, end = start + origin, stop + origin
     place = f"tier {tier!r}, annotation {identity} at {_notation(begin / 1000)}"
     if begin < 0 or end < begin:
         raise InputError(f"{place}: ends at {_notation(end / 1000)}; expected an interval of the recording")
+    if end / 1000 > end_s + max(1 / clock.fps, 0.001):
+        raise InputError(
+            f"{place}: ends at {_notation(end / 1000)}, after the recording, which ends at {_notation(end_s)}; is it this one?"
+        )
+    if end - begin < 500 / clock.fps:
+        log.warning("%s: %g ms, less than half a frame; it becomes one frame", place, end - begin)
     onset, after = (int(frame) for frame in clock.frames(np.array([begin, end]) / 1000))
     offset = max(onset, after - 1)
     apex, point = (_mark(name, value, place, begin, end) for name in MARKS)
@@ -273,15 +338,17 @@ def _mark(name: str, value: str, place: str, begin: float, end: float) -> Any:
         raise InputError(f"{place}: {value!r}; expected {name} as {forms}")
     hours, minutes, seconds, number, unit = match.groups()
     if number:
-        time = float(number) / (1000 if unit.lower() == "ms" else 1)
+        time = float(number.replace(",", ".")) / (1000 if unit.lower() == "ms" else 1)
     else:
-        time = 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
+        time = 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
     if not begin - 1 <= 1000 * time <= end + 1:
         raise InputError(f"{place}: {name} at {_notation(time)} lies outside of the annotation; correct its value")
     return time
 
 
 def _parse(path: Path) -> ElementTree.Element:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected .eaf as ELAN saves it")
     try:
         return ElementTree.parse(path, ElementTree.XMLParser(target=_Builder())).getroot()
     except InputError as error:
@@ -291,16 +358,13 @@ def _parse(path: Path) -> ElementTree.Element:
 
 
 def _annotations(
-    path: Path, tier: ElementTree.Element, slots: Mapping[Any, float]
-) -> list[tuple[str, float, float, str]]:
-    """Return the annotations of a tier that have times of their own; a dependent tier has none."""
+    tier: ElementTree.Element, slots: Mapping[Any, float]
+) -> list[tuple[str, float | None, float | None, str]]:
+    """Return the annotations of a tier that are intervals; a dependent tier has none."""
     found = []
     for item in tier.iterfind("ANNOTATION/ALIGNABLE_ANNOTATION"):
         identity, value = item.get("ANNOTATION_ID", ""), item.findtext("ANNOTATION_VALUE") or ""
         begin, end = (slots.get(item.get(f"TIME_SLOT_REF{i}")) for i in (1, 2))
-        if begin is None or end is None:
-            where = f"tier {tier.get('TIER_ID')!r}, annotation {identity}"
-            raise InputError(f"{path}: {where} has no time; give its tier times of its own in ELAN")
         found.append((identity, begin, end, value))
     return found
 

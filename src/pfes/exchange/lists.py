@@ -13,7 +13,8 @@ Conventions
 -----------
 Frames are whole numbers (566 or 566.0), both ends inclusive, counted from 0 or from 1, the same in both files.
 Classes may be written macro, MaE, macro-expression or 1, and micro, ME, micro-expression, ``Micro - 1/2`` or 2; case,
-spaces and hyphens do not matter.
+spaces and hyphens do not matter. Names are made clean (base.names); one that looks like a name of another file, but
+differs in case or leading zeros, is refused.
 Two rows are of the same video if they agree in dataset, subject and video (or video_id), as far as all files name them.
 A video's subject is the column subject of any of the files, else what stands before the first ``_`` of its name
 (``s15_0101``: s15), else the video itself; only ``gim-release`` and intervals over subjects ask for it.
@@ -23,7 +24,6 @@ Row numbers in messages are the file's own: the header is row 1.
 """
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,14 +31,15 @@ import numpy as np
 import pandas as pd
 
 from pfes.base.errors import InputError
+from pfes.base.names import alike, class_of, clean
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS
-from pfes.datasets.sheets import read_csv, text
-from pfes.exchange.annotations import class_of
+from pfes.datasets.sheets import number, read_csv, text
 
 OTHER_NAMES = {"vid": "video", "cls": "class", "type": "class", "pred_onset": "onset", "pred_offset": "offset"}
 NOT_READ = (*EXPRESSION_COLUMNS, *PROPOSAL_COLUMNS, *VIDEO_COLUMNS, "point", "emotion", "n_frames", "instance")
 INTERVAL = ("video", "class", "onset", "offset")
 NUMBERED = {"1": "macro", "2": "micro"}
+NAMES = ("dataset", "subject", "video", "video_id")
 SHOWN = 5  # problems of a file that a message lists
 
 
@@ -55,6 +56,7 @@ def read_lists(
     """
     paths = {"instances": Path(instances), "proposals": Path(proposals)} | ({"videos": Path(videos)} if videos else {})
     cells = {name: _read(path, name) for name, path in paths.items()}
+    _one_spelling(paths, cells)
     key = _identity(cells)
     tables = {name: _typed(paths[name], name, table, key) for name, table in cells.items()}
     facts = {name: _facts(paths, tables, name, key) for name in ("dataset", "subject")}
@@ -86,6 +88,21 @@ def _read(path: Path, name: str) -> pd.DataFrame:
     return _named(path, name, cells.set_axis([_plain(str(column)) for column in cells.columns], axis=1))
 
 
+def _one_spelling(paths: Mapping[str, Path], cells: Mapping[str, pd.DataFrame]) -> None:
+    """Raise InputError where a name of one file looks like that of another, and no file has both as two names."""
+    for column in ("subject", "video", "video_id"):
+        used = {name: set(table.get(column, ())) - {""} for name, table in cells.items()}
+        for first, second in alike(sorted(set().union(*used.values()))):
+            if not any({first, second} <= own for own in used.values()):
+                where = {
+                    word: next(paths[name] for name, own in used.items() if word in own) for word in (first, second)
+                }
+                raise InputError(
+                    f"{where[second]}: {column} {second!r} looks like {first!r} of {where[first]}; write the name the same in"
+                    " both"
+                )
+
+
 def _named(path: Path, name: str, cells: pd.DataFrame) -> pd.DataFrame:
     if name == "proposals" and "pred_onset" in cells:
         cells = cells.drop(columns=["onset", "offset"], errors="ignore")
@@ -102,7 +119,8 @@ def _named(path: Path, name: str, cells: pd.DataFrame) -> pd.DataFrame:
     if problems:
         raise InputError(f"{path}: {', '.join(problems)}; expected {', '.join(used)}; optional dataset, subject, score")
     kept = [*used, *(column for column in ("dataset", "subject", "video_id", "score") if column in cells)]
-    return cells[kept].map(text)
+    texts = cells[kept].map(text)
+    return texts.assign(**{column: texts[column].map(clean) for column in kept if column in NAMES})
 
 
 def _plain(column: str) -> str:
@@ -151,21 +169,25 @@ def _typed(path: Path, name: str, cells: pd.DataFrame, key: Sequence[str]) -> pd
 
 
 def _classes(cells: pd.Series, problems: list[str]) -> pd.Series:
-    names = {cell: NUMBERED.get(cell) or class_of(re.sub(r"1/2$", "", cell)) for cell in cells.unique()}
-    for row, cell in cells[cells.map(lambda cell: names[cell] is None)].items():
+    known = {cell: NUMBERED.get(cell) or class_of(cell) for cell in cells.unique()}
+    for row, cell in cells[cells.map(lambda cell: known[cell] is None)].items():
         problems.append(f"row {row}: class {str(cell)!r} is unknown, expected macro or micro (MaE, ME, ...)")
-    return cells.map(names).astype(object)
+    return cells.map(known).astype(object)
 
 
 def _frames(cells: pd.Series, column: str, problems: list[str]) -> pd.Series:
-    numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
+    numbers = _numbers(cells)
     bad = ~(np.isfinite(numbers) & (numbers == numbers.round()) & (numbers.abs() < 1e9))
     problems += [f"row {row}: {column} {str(cell)!r} is not a whole frame number" for row, cell in cells[bad].items()]
     return numbers.where(~bad, 0).astype("int64")
 
 
+def _numbers(cells: pd.Series) -> pd.Series:
+    return cells.map(number).astype("float64")
+
+
 def _scores(cells: pd.Series, problems: list[str]) -> pd.Series:
-    numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
+    numbers = _numbers(cells)
     bad = ~np.isfinite(numbers)
     problems += [f"row {row}: score {str(cell)!r} is not a number" for row, cell in cells[bad].items()]
     return numbers

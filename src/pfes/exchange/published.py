@@ -43,8 +43,10 @@ from numpy.typing import NDArray
 
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
+from pfes.base.names import check_distinct, clean
 from pfes.base.records import file_name
 from pfes.faces.landmarks import USABLE
+from pfes.media.clock import FASTEST, SLOWEST
 
 ROOT = Path(__file__).resolve().parents[3]  # of the checkout
 SHEET = ("dataset", "subject", "video", "onset", "apex", "offset", "class")
@@ -130,19 +132,23 @@ def import_published(
     """
     folder, out = Path(annotations), Path(out)
     videos = read_object_array(features)
-    names = [str(name) for name in _entries(folder / "videoname.npy", features, len(videos))]
+    names = [clean(str(name)) for name in _entries(folder / "videoname.npy", features, len(videos))]
     segments, labels = (_entries(folder / f"{name}.npy", features, len(videos)) for name in ("segments", "labels"))
     points_path = folder / "labels_gau_frame.npy"
     points = _entries(points_path, features, len(videos)) if points_path.exists() else [[]] * len(videos)
     dataset = dataset or _dataset(names, folder / "videoname.npy")
     fps = fps or FPS.get(dataset, 30.0)
     first = int(dataset == "casme2") if first_frame is None else first_frame
+    titles = [_named(title, f"{folder / 'videoname.npy'}: entry {number}") for number, title in enumerate(names)]
+    check_distinct((subject for subject, _ in titles), str(folder / "videoname.npy"), "or so that they differ by more")
+    if not SLOWEST <= fps <= FASTEST:
+        raise InputError(f"--fps {fps:g}, expected frames per second of the features, such as 30")
     settings = {"dataset": dataset, "fps": fps, "first_frame": first}
     made = provenance.record("import", settings, [features, *folder.glob("*.npy")])
     rows: list[tuple[Any, ...]] = []
     instances: list[list[Any]] = []
     for number, (video, title) in enumerate(zip(videos, names, strict=True)):
-        subject, name = _named(title, f"{folder / 'videoname.npy'}: entry {number}")
+        subject, name = titles[number]
         video_id = file_name(f"{subject}_{name}")
         if any(video_id == row[-1] for row in rows):
             raise InputError(f"{folder / 'videoname.npy'}: {video_id} is there twice; every video needs its own name")

@@ -13,7 +13,8 @@ from rich import box
 from rich.table import Table
 
 from pfes.base.errors import InputError
-from pfes.evaluation.counts import RESULT_CLASSES, judge, totals
+from pfes.base.records import RESULT_CLASSES
+from pfes.evaluation.counts import judge, totals
 from pfes.evaluation.protocols import SHIFT
 from pfes.evaluation.statistics import BootstrapParameters, bootstrap_f1, plain
 from pfes.exchange.lists import read_lists

@@ -4,7 +4,7 @@ The mesh has 468 points; MESH_68 picks those that stand for the 68 of the other 
 face whose eyes are closer together than about 1/28 of the picture's longer side; it gives out no confidence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 
 from pfes.faces.geometry import Face, Frame
 
+LEAST_SURE = 0.3  # of what `confidences` counts as a face
 MESH_68 = (
     162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,  # jaw
     71, 63, 105, 66, 107, 336, 296, 334, 293, 301,  # brows
@@ -40,3 +41,12 @@ def detector(max_faces: int, min_confidence: float) -> Iterator[Callable[[Frame]
             ]
 
         yield detect
+
+
+def confidences(pictures: Iterable[Frame]) -> list[float]:
+    """Return how sure MediaPipe's face detector is of the best face of each picture, 0 to 1; 0 where it finds none."""
+    from mediapipe.python.solutions.face_detection import FaceDetection
+
+    with FaceDetection(model_selection=0, min_detection_confidence=LEAST_SURE) as detection:
+        found = [detection.process(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).detections or [] for picture in pictures]
+    return [max((float(face.score[0]) for face in faces), default=0.0) for faces in found]

@@ -46,6 +46,15 @@ def interocular(points: Points) -> NDArray[np.float32]:
     return np.asarray(np.linalg.norm(eyes, axis=-1), np.float32)
 
 
+def roll(points: Points) -> NDArray[np.float32]:
+    """Return the angle [...] of the line from the image-left to the image-right eye of faces [..., 68, 2], degrees.
+
+    0 is level, 90 lies on the right side of the picture (turned clockwise), 180 on its head; NaN without face.
+    """
+    across = points[..., 42:48, :].mean(-2) - points[..., 36:42, :].mean(-2)
+    return np.asarray(np.degrees(np.arctan2(across[..., 1], across[..., 0])), np.float32)
+
+
 def pose(points: Points, picture: tuple[int, int]) -> NDArray[np.float32]:
     """Return yaw, pitch and roll [3] in degrees of one face [68, 2] in a picture of (width, height), NaN without face.
 

@@ -13,13 +13,19 @@ state  name          meaning
 2      profile       the face is turned by more than ``max_yaw``; its points are kept
 3      tiny          its eyes are closer together than ``min_interocular``; its points are kept
 4      unreadable    the image could not be read; points are NaN
+5      missing       nothing was recorded at that time (a gap); points are NaN
 =====  ============  ==========================================================================
 
-``found`` [T] is where there are points (states 0, 2, 3). A frame both tiny and turned is tiny.
+``found`` [T] is where there are points (states 0, 2, 3). A frame both tiny and turned is tiny. The first frame after a gap,
+or of a recording that was joined to another, counts as the first after a cut. ``exposure`` [T] is the index in
+media.exposure.EXPOSURES of the face, or of the whole picture where there is none.
+
+A recording is refused whose faces lie on their side or on their head (``upright``): regions that are boxes would not lie on
+brows and mouth.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,17 +38,18 @@ from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import lengths, runs
-from pfes.faces import cuts, dlib68, facemesh, geometry, tracks
+from pfes.base.records import WINDOW
+from pfes.faces import cuts, dlib68, facemesh, geometry, tracks, upright
 from pfes.faces.geometry import Face
 from pfes.faces.geometry import Points as Points
 from pfes.media import decode
+from pfes.media.exposure import FINE, exposure, shares, told
 
 log = logging.getLogger(__name__)
 
-WINDOW = 17  # frames of an SW-MRO window, the shortest usable recording (METHOD 5)
 
-STATES = ("usable", "no_face", "profile", "tiny", "unreadable")
-USABLE, NO_FACE, PROFILE, TINY, UNREADABLE = range(5)
+STATES = ("usable", "no_face", "profile", "tiny", "unreadable", "missing")
+USABLE, NO_FACE, PROFILE, TINY, UNREADABLE, MISSING = range(6)
 
 
 @dataclass(frozen=True)
@@ -87,23 +94,40 @@ class FaceParameters:
 
 
 def write_faces(
-    recording: str, fps: float, out: Path | str, sampling: decode.SamplingParameters, params: FaceParameters
-) -> None:
+    recording: str, fps: float, out: Path | str, sampling: decode.SamplingParameters, params: FaceParameters,
+    *, ranked: bool = False,
+) -> None:  # fmt: skip
     """Find the face in every sampled frame of ``recording`` and write a file of kind ``faces``.
 
-    A recording that cannot be used (not decodable, shorter than a window, no usable face at all) becomes a refusal.
-    Raises InputError where the backend is not installed.
+    ``ranked``: as for decode.recording_clock. A recording that cannot be used (not decodable, shorter than a window, no
+    usable face at all, a face on its side) becomes a refusal. Raises InputError where the backend is not installed.
     """
     models = check_backend(params)
     parameters = {"sampling": asdict(sampling), "faces": asdict(params), "fps": fps}
     libraries = {"dlib": dlib68.version()} if params.backend == "dlib" else {}
     with store.refusing(out, "faces", _origin(parameters, [], libraries)):
         origin = _origin(parameters, [decode.check_recording(recording), *models], libraries)
-        clock = decode.recording_clock(recording, fps)
-        found = find_faces(decode.read_sampled(recording, clock, sampling), params)
+        clock = decode.recording_clock(recording, fps, ranked=ranked)
+        native = decode.sampling_map(clock, decode.count_frames(recording), sampling)
+        missing = clock.missing(native, sampling)
+        frames = _without(decode.read_at(recording, native.tolist()), missing)
+        found = find_faces(frames, params, begins=clock.begins(native))
+        found["state"][missing[: len(found["state"])]] = MISSING
         check_usable(recording, found, params)
+        check_upright(recording, params)
+        exposures = shares(found["exposure"][~np.isin(found["state"], (UNREADABLE, MISSING))])
+        for text in told(exposures):
+            log.warning("%s: %s", recording, text)
         rates = {"fps": clock.sampled_fps(sampling), "native_fps": clock.fps, "variable": clock.times is not None}
-        store.write(out, "faces", found, origin, **rates, **summarise(found))
+        store.write(out, "faces", found, origin, **rates, **face_facts(found), **exposures)
+
+
+def _without(
+    frames: Iterable[tuple[int, decode.Frame | None]], missing: NDArray[np.bool_]
+) -> Iterator[tuple[int, decode.Frame | None]]:
+    """Yield the frames, without the picture of those that are ``missing``: it is of another time."""
+    for (index, frame), gone in zip(frames, missing.tolist(), strict=False):
+        yield index, None if gone else frame
 
 
 def check_backend(params: FaceParameters) -> list[Path]:
@@ -121,24 +145,44 @@ def check_usable(recording: str, faces: dict[str, NDArray[Any]], params: FacePar
         )
     if not faces["found"].any():
         raise InputError(
-            f"{recording}: no face was found in any of its {n_frames} frames; expected a face to follow; leave it out"
+            f"{recording}: no face was found in any of its {n_frames} frames; expected a face to follow; leave it out, or turn it if"
+            " faces lie on their side"
         )
     if not (faces["state"] == USABLE).any():
-        no_face, profile, tiny, unreadable = (int((faces["state"] == state).sum()) for state in range(1, len(STATES)))
+        no_face, profile, tiny, unreadable, missing = (
+            int((faces["state"] == state).sum()) for state in range(1, len(STATES))
+        )
         raise InputError(
             f"{recording}: none of its {n_frames} frames shows a usable face ({tiny} with eyes closer than "
             f"{params.min_interocular:g} px, {profile} turned by more than {params.max_yaw:g} degrees, {no_face} without "
-            f"a face, {unreadable} unreadable); change faces.min_interocular or faces.max_yaw, or leave it out"
+            f"a face, {unreadable} unreadable{f', {missing} missing' if missing else ''}); change faces.min_interocular or"
+            " faces.max_yaw, or leave it out"
         )
 
 
-def find_faces(frames: Iterable[tuple[int, decode.Frame | None]], params: FaceParameters) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a file of kind ``faces`` for a stream of (native index, frame).
+def check_upright(recording: str, params: FaceParameters) -> None:
+    """Raise InputError where the faces of a recording lie on their side or on their head, see ``upright``."""
+    angle = upright.lying(decode.glances(recording, upright.FRAMES), lambda: detector(params))
+    if abs(angle) > upright.MAX_ROLL:
+        raise InputError(
+            f"{recording}: the face lies at {angle:.0f} degrees (median roll), expected at most {upright.MAX_ROLL:.0f} from"
+            f" upright; turn the recording, e.g. ffmpeg -i IN -vf {upright.advice(angle)} OUT"
+        )
 
-    Memory grows by 1 kB a frame and face, whatever the resolution.
+
+def find_faces(
+    frames: Iterable[tuple[int, decode.Frame | None]],
+    params: FaceParameters,
+    *,
+    begins: NDArray[np.bool_] | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file of kind ``faces`` for a stream of T (native index, frame).
+
+    ``begins`` [T]: frames that are known to begin a new shot. Memory grows by 1 kB a frame and face, whatever the
+    resolution.
     """
     detections: list[list[Face]] = []
-    native, readable = [], []
+    native, readable, exposures = [], [], []
     pictures = cuts.Pictures()
     size = (0, 0)
     with detector(params) as detect:
@@ -152,9 +196,23 @@ def find_faces(frames: Iterable[tuple[int, decode.Frame | None]], params: FacePa
                 if frame is None
                 else [face._replace(sharpness=geometry.sharpness(frame, face.points)) for face in faces]
             )
+            exposures.append(FINE if frame is None else exposure(_face_box(frame, faces)))
             size = size if frame is None else (frame.shape[1], frame.shape[0])
     cut = cuts.find_cuts(pictures.change(), cuts.face_jumps(detections))
-    return _arrays(detections, np.asarray(native, np.int64), np.asarray(readable, bool), cut, size, params)
+    if begins is not None:
+        cut |= begins[: len(cut)]
+    arrays = _arrays(detections, np.asarray(native, np.int64), np.asarray(readable, bool), cut, size, params)
+    return {**arrays, "exposure": np.asarray(exposures, np.uint8)}
+
+
+def _face_box(frame: decode.Frame, faces: list[Face]) -> decode.Frame:
+    """Return the part of a picture that shows its largest face, all of it where there is none."""
+    if not faces:
+        return frame
+    points = max((face.points for face in faces), key=geometry.size)
+    x0, y0 = np.maximum(points.min(0).astype(int), 0)
+    x1, y1 = np.maximum(points.max(0).astype(int), 0)
+    return frame[y0:y1, x0:x1]
 
 
 def detector(params: FaceParameters) -> AbstractContextManager[Callable[[decode.Frame], list[Face]]]:
@@ -182,7 +240,7 @@ def frame_states(
     return state
 
 
-def summarise(faces: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def face_facts(faces: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the quality of a video from the arrays of its ``faces`` file.
 
     ``share``: share of the frames with a face; ``longest_gap``: longest run of frames without one; ``cuts``; for every

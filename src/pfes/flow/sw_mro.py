@@ -24,7 +24,9 @@ References
 """
 
 import ctypes
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -38,18 +40,20 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
+from pfes.base.records import HALF
 from pfes.faces import align
 from pfes.faces.align import ROIS
 from pfes.faces.landmarks import USABLE, Points
 from pfes.flow.roi_means import roi_means
 from pfes.flow.tvl1 import tvl1, tvl1_window
-from pfes.flow.windows import HALF, Flow, Grey, Placement, Window, windows
+from pfes.flow.windows import Flow, Grey, Placement, Window, windows
 from pfes.media import decode
 from pfes.media.prefetch import ahead
 
 BLOCK = 64  # frames written at a time, and windows that a GPU solves in one launch
 
 Solver = Callable[[Sequence[Grey]], Iterable[Flow]]
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -85,8 +89,12 @@ class FlowParameters:
     )
 
 
-def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: FlowParameters) -> None:
+def write_flow(
+    recording: str, faces_path: Path | str, out: Path | str, params: FlowParameters, *, cores: int = 1
+) -> None:
     """Compute the ROI flow of a recording and write a file of kind ``flow``; a refusal passes through.
+
+    ``cores``: see window_flow; the result is the same for any number.
 
     Frames are streamed: memory does not grow with the length of the recording, but for its landmarks.
     """
@@ -102,7 +110,7 @@ def write_flow(recording: str, faces_path: Path | str, out: Path | str, params: 
             )
         frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
         blocks = window_flow(
-            frames, faces["landmarks"], params, cut=faces["cut"], native=faces["native_frame"], valid=valid
+            frames, faces["landmarks"], params, cut=faces["cut"], native=faces["native_frame"], valid=valid, cores=cores
         )
         with store.create(
             out, "flow", origin, rois=" ".join(roi.name for roi in ROIS), fps=facts["fps"], size=params.size
@@ -132,16 +140,22 @@ def window_flow(
     cut: NDArray[np.bool_] | None = None,
     native: NDArray[np.int64] | None = None,
     valid: NDArray[np.bool_] | None = None,
+    cores: int = 1,
 ) -> Iterator[tuple[int, Flow]]:
     """Yield (first frame, flow [n, 17, R, 2]) in blocks for a stream of T frames with landmarks [T, 68, 2] (NaN: no face).
 
-    ``cut``, ``native``, ``valid``: see placement.
+    ``cut``, ``native``, ``valid``: see placement. ``cores``: windows that ``tvl1`` solves side by side on the CPU, a
+    thread each; the other methods use one thread.
     """
     place = placement(landmarks, params, cut=cut, native=native, valid=valid)
     on_gpu = params.method == "tvl1" and device(params.device) == "cuda"
     solve = solver(params)
     batches = _batches(windows(frames, place), BLOCK if on_gpu else 1)
-    flows = (flow for batch in (ahead(batches) if on_gpu else batches) for flow in solve_windows(batch, params, solve))
+    threads = cores if params.method == "tvl1" and not on_gpu else 1
+    solved = in_threads(
+        partial(solve_windows, params=params, solve=solve), ahead(batches) if on_gpu else batches, threads
+    )
+    flows = (flow for batch in solved for flow in batch)
     for start, block in zip(range(0, len(landmarks), BLOCK), _batches(flows, BLOCK), strict=True):
         yield start, np.stack(block)
 
@@ -183,6 +197,24 @@ def solve_windows(batch: Sequence[Window], params: FlowParameters, solve: Solver
             if window.measured([roi_means(field, window.rois) for field in flow], last=attempt == params.recentre)
         ]
     return [window.flow() for window in batch]
+
+
+def in_threads(function: Callable[[S], T], items: Iterable[S], threads: int) -> Iterator[T]:
+    """Yield ``function`` of each of ``items`` in their order, at most ``threads`` computed side by side.
+
+    Items are taken at most 2 ``threads`` ahead of what was yielded. One thread is the caller's own.
+    """
+    if threads == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def solver(params: FlowParameters) -> Solver:

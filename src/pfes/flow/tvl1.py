@@ -16,20 +16,26 @@ over all pixels, u is interpolated linearly between the centres of cells, grad u
 
 Scheme
 ------
-1. Both images are padded at the right and below (edge repeated) to a multiple of cell * 2^(scales - 1), and halved
-   scales - 1 times: filter (1, 3, 3, 1) / 8 along both axes, every second sample (centres stay aligned). Gradient g of
-   I0 by central differences, edge repeated.
+1. Both images are padded at the right and below (edge repeated) to a multiple of cell * 2^(scales - 1), smoothed by a
+   Gaussian (``prefilter``), and halved scales - 1 times: filter (1, 3, 3, 1) / 8 along both axes, every second sample
+   (centres stay aligned). L0 is the mean of I0 over cells, smoothed by LIGHT; the gradient is that of I0 with its local
+   light taken out: g = grad I0 - (I0 + DARK) / (L0 + DARK) grad L0, central differences, edge repeated.
 2. Coarse to fine: u = 2 * u of the coarser scale, linearly interpolated (0 at the coarsest); p = 0. Then ``warps``
    times, with u0 the present u:
    a. u0 on pixels (linear interpolation), I1 sampled there (Catmull-Rom, 4 x 4 taps). Where x + u0 is outside of the
       image the pixel takes no part below.
-   b. Light: offset and gain by least squares of I1(x + u0) - I0 on (1, I0); rho0 is what is left. n = mean |rho0|, at
-      least NOISE grey levels: what the images differ by, noise mostly.
+   b. Light: offset and gain by least squares of I1(x + u0) - I0 on (1, I0), over the image; then a gain e of each cell,
+      from the rest r: e = LIGHT-smoothed mean of r over cells / (L0 + DARK), rho0 = r - e (I0 + DARK). n = mean |rho0|,
+      at least NOISE grey levels: what the images differ by, noise mostly.
    c. Per pixel w = 1 / max(|rho0|, delta * n); per cell the sums A = w g g^T (2 x 2, symmetric) and b = w g rho0, each
-      of these five planes smoothed over cells by (1, 4, 6, 4, 1) / 16 along both axes.
-   d. k = lambda * m / n. M = (1 + tau k A)^-1 and c = tau k M (A u0 - b), per cell. m is the size of the motion:
-      sqrt(var u_x + var u_y) over the flow this scale started from, in px of the finest scale, divided by
-      MOTION * sqrt(side / 128), within MOTION_RANGE; 1 at the coarsest scale.
+      of these five planes times the trust in the cell, and smoothed over cells by WINDOW. trust = sqrt(d / (d + x)),
+      d = DOUBT n^2, x what the TRUST-smoothed mean of rho0^2 exceeds v^2 times that of |g|^2 by: a difference that neither
+      noise nor a motion of v px explains is a shadow, a reflection or a block of a codec. v is the spread of u (as in d,
+      in px of this scale), within FLOORS * PLAUSIBLE .. PLAUSIBLE; PLAUSIBLE at the coarsest scale.
+   d. k = lambda * m / (n q). M = (1 + tau k A)^-1 and c = tau k M (A u0 - b), per cell. q, at least 1, is how much larger
+      the means of rho0 over 2 x 2 cells are than those of white noise of the same n: codecs err by whole blocks. m is the
+      size of the motion: sqrt(var u_x + var u_y) over the flow this scale started from, in px of the finest scale,
+      divided by MOTION * sqrt(side / 128), to the power MOTION_POWER, within MOTION_RANGE; 1 at the coarsest scale.
    e. ``iterations`` primal-dual steps on u and p (dual variable of grad u, |p| <= 1, one 2-vector per component of u):
           u_new = M (u + tau div p) + c
           p_new = project((p + s grad(2 u_new - u)) / (1 + s epsilon)),  s = 1 / (8 tau), project(p) = p / max(1, |p|)
@@ -54,23 +60,23 @@ Differences from OpenCV's DualTVL1OpticalFlow and from [S]
 - u on cells of 2 x 2 px and sums A, b over a neighbourhood of cells; there one vector and one equation per pixel.
 - Huber norms for both terms; there absolute values (delta = epsilon = 0).
 - The weight of the data follows noise and motion (n, m); there it is fixed.
-- A uniform change of light is fitted and taken out; there raw intensities are compared.
+- Changes of light, of the whole image and local ones, are fitted and taken out; there raw intensities are compared.
+- Cells that neither noise nor plausible motion explains count less; there all pixels count alike.
 - One variable u; there a second field v coupled to it by theta.
 - 4 scales of 1/2, 2 warps, 25 iterations, always; OpenCV: 5 scales of .8, 5 warps, up to 300 iterations until epsilon.
 - g is the gradient of I0, the same for all frames of a window; there that of the warped I1.
 - Cubic sampling at exact positions; OpenCV's remap rounds them to 1/32 px. No median filter.
 
-TVL1(lambda_=.15, delta=0, epsilon=0, cell=1, window=False, adapt=False, light=False) is the energy of [S].
+TVL1(lambda_=.15, delta=0, epsilon=0, cell=1) with window, adapt, light, local and trust off and prefilter=0 is the
+energy of [S].
 docs/benchmarks.md has errors against known displacement and times.
 """
 
 # mypy: allow-untyped-calls
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,16 +84,30 @@ from pfes.flow import tvl1_kernels as kernels
 
 Image = NDArray[np.uint8] | NDArray[np.float32]
 Flow = NDArray[np.float32]
-Plane = NDArray[Any]  # float32 [h, w]
 
 COARSEST = 8  # px, smallest side of the coarsest scale
-NOISE = 0.5  # grey levels, least difference of two frames
+NOISE = 0.45  # grey levels, least difference of two frames
 SHARPEST = 0.05  # grey levels, least delta: the weights of 2c stay finite
-MOTION = 0.5  # px at a side of 128 px, motion at which m is 1
-MOTION_RANGE = (0.15, 8.0)
+MOTION = 0.4  # px at a side of 128 px, motion at which m is 1
+MOTION_POWER = 1.4  # small motion is smoothed more than in proportion
+MOTION_RANGE = (0.06, 8.0)
+DARK = 8.0  # grey levels added to the local mean: light is not multiplied where it is dark
+DOUBT = 5.0  # mean square of rho, in n^2, that halves the trust beyond what plausible motion explains
+PLAUSIBLE = 0.7  # px of a scale, motion that a warp may still have to find
+FLOORS = (0.1, 0.2, 0.45, 1.0)  # least share of PLAUSIBLE, finest scale first
+
+
+def gaussian(sigma: float) -> NDArray[np.float32]:
+    """Return the taps [odd] of a Gaussian of ``sigma`` samples, cut at 3 sigma, of sum 1; a single 1 for 0."""
+    x = np.arange(-np.ceil(3 * sigma), np.ceil(3 * sigma) + 1)
+    taps = np.exp(-(x**2) / (2 * sigma**2)) if sigma else np.ones(1)
+    return np.asarray(taps / taps.sum(), np.float32)
+
+
 HALVING = np.array([1, 3, 3, 1], np.float32) / 8
-SMOOTHING = np.array([1, 4, 6, 4, 1], np.float32) / 16
-DERIVATIVE = np.array([[-1, 0, 1]], np.float32) / 2
+WINDOW = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1], np.float32) / 256
+LIGHT = gaussian(1.5)  # cells
+TRUST = gaussian(3.0)  # cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +130,17 @@ class TVL1:
     cell
         Side of a cell, 1 or 2 px.
     window
-        Smooth the data over neighbouring cells (5 x 5, binomial).
+        Smooth the data over neighbouring cells (9 x 9, binomial).
     adapt
         Weigh the data by noise and motion.
     light
         Take out a uniform change of light.
+    local
+        Take out changes of light that differ from place to place.
+    trust
+        Weigh cells down whose difference neither noise nor plausible motion explains.
+    prefilter
+        Sigma of the Gaussian that both images are smoothed by first, px.
     scales
         Levels of the pyramid, each half the size of the one before. 4 follow shifts of 12 px.
     warps
@@ -123,7 +149,7 @@ class TVL1:
         Primal-dual steps per warp; all of them are done, there is no stopping test.
     """
 
-    lambda_: float = 0.6
+    lambda_: float = 0.57
     delta: float = 4.0
     epsilon: float = 0.05
     tau: float = 0.5
@@ -131,6 +157,9 @@ class TVL1:
     window: bool = True
     adapt: bool = True
     light: bool = True
+    local: bool = True
+    trust: bool = True
+    prefilter: float = 0.85
     scales: int = 4
     warps: int = 2
     iterations: int = 25
@@ -139,7 +168,7 @@ class TVL1:
         for name in ("lambda_", "tau"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected a number above 0")
-        for name in ("delta", "epsilon"):
+        for name in ("delta", "epsilon", "prefilter"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"TVL1: {name} is {getattr(self, name)}, expected 0 or more")
         for name in ("scales", "warps", "iterations"):
@@ -191,11 +220,9 @@ def tvl1(reference: Image, moving: Image, params: TVL1 = DEFAULT, device: str = 
         return flow
     size = reference.shape[-2:]
     flow = np.empty((*reference.shape, 2), np.float32)
-    scales = _allocate(size, params)
-    pairs = flow.reshape(-1, *size, 2), reference.reshape(-1, *size), moving.reshape(-1, *size)
-    for out, image, target in zip(*pairs, strict=True):
-        _set_reference(scales, image)
-        _solve(scales, target, params, out)
+    pairs = np.stack([reference.reshape(-1, *size), moving.reshape(-1, *size)], axis=1)
+    for out, pair in zip(flow.reshape(-1, 1, *size, 2), pairs, strict=True):
+        _solve(pair, params, out)
     return flow
 
 
@@ -211,10 +238,7 @@ def tvl1_window(frames: Image, params: TVL1 = DEFAULT, device: str = "cpu") -> F
         return flow
     flow = np.empty((max(len(frames) - 1, 0), *frames.shape[1:], 2), np.float32)
     if len(flow):
-        scales = _allocate(frames.shape[1:], params)
-        _set_reference(scales, frames[0])
-        for out, moving in zip(flow, frames[1:], strict=True):
-            _solve(scales, moving, params, out)
+        _solve(frames, params, flow)
     return flow
 
 
@@ -251,106 +275,30 @@ def check_images(name: str, images: Image, dimensions: tuple[int, ...], params: 
         raise ValueError(f"tvl1: {name} has {(~np.isfinite(images)).sum()} values that are not finite, expected 0..255")
 
 
-class _Scale:
-    """One scale of the pyramid: the reference there, and room for what one flow needs."""
-
-    def __init__(self, h: int, w: int, cell: int) -> None:
-        rows, columns = h // cell, w // cell
-        self.image, self.gx, self.gy, self.warped, self.inside, self.rho = np.empty((6, h, w), np.float32)
-        self.padded = np.empty((h + 3, w + 3), np.float32)  # the moving image with room for cubic taps
-        self.pixels = np.empty((2, h, w), np.float32)  # u on pixels
-        self.rows = np.zeros((5, w), np.float32)
-        self.cells, self.system = np.empty((2, 5, rows, columns), np.float32)
-        self.u = np.empty((2, rows, columns), np.float32)
-        self.bar = np.empty((2, rows, columns + 1), np.float32)
-        self.px = np.empty((2, rows, columns + 1), np.float32)
-        self.py = np.empty((2, rows + 1, columns), np.float32)
-
-
-def _allocate(size: Sequence[int], params: TVL1) -> list[_Scale]:
+def _solve(frames: Image, params: TVL1, out: Flow) -> None:
+    """Write the flow [K - 1, H, W, 2] from frame 0 to each later one into ``out``."""
     unit = params.cell << (params.scales - 1)
-    h, w = (-(-side // unit) * unit for side in size)
-    return [_Scale(h >> k, w >> k, params.cell) for k in range(params.scales)]
+    margins = [(0, -side % unit) for side in frames.shape[1:]]
+    padded = np.pad(frames, [(0, 0), *margins], mode="edge").astype(np.float32, order="C")
+    kernels.solve(padded, settings(params, frames.shape[1] * frames.shape[2]), out)
 
 
-def _set_reference(scales: list[_Scale], image: Image) -> None:
-    for scale, level in zip(scales, _pyramid(image, scales), strict=True):
-        scale.image[:] = level
-        cv2.filter2D(level, cv2.CV_32F, DERIVATIVE, dst=scale.gx, borderType=cv2.BORDER_REPLICATE)
-        cv2.filter2D(level, cv2.CV_32F, DERIVATIVE.T, dst=scale.gy, borderType=cv2.BORDER_REPLICATE)
+def settings(params: TVL1, pixels: int) -> kernels.Settings:
+    """Return what the compiled code wants to know for images of that many ``pixels``."""
+    f = np.float32
+    sigma = 1 / (8 * params.tau)
+    return kernels.Settings(
+        tau=f(params.tau), sigma=f(sigma), shrink=f(1 / (1 + sigma * params.epsilon)),
+        weight=f(params.tau * params.lambda_), delta=f(params.delta), adapt=f(params.adapt), light=f(params.light),
+        local=f(params.local), trust=f(params.trust), noise=f(NOISE), sharpest=f(SHARPEST),
+        motion=f(MOTION * (pixels**0.5 / 128) ** 0.5), power=f(MOTION_POWER), least=f(MOTION_RANGE[0]), most=f(MOTION_RANGE[1]), dark=f(DARK),
+        doubt=f(DOUBT), plausible=f(PLAUSIBLE), floors=floors(params.scales), cell=int(params.cell),
+        scales=int(params.scales), warps=int(params.warps), iterations=int(params.iterations),
+        prefilter=gaussian(params.prefilter), window=WINDOW if params.window else gaussian(0), light_taps=LIGHT,
+        trust_taps=TRUST,
+    )  # fmt: skip
 
 
-def _pyramid(image: Image, scales: list[_Scale]) -> Iterator[Plane]:
-    """Yield the padded image at each scale, finest first."""
-    h, w = scales[0].image.shape
-    below, right = h - image.shape[0], w - image.shape[1]
-    level = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE).astype(np.float32)
-    yield level
-    for _ in scales[1:]:
-        smooth = cv2.sepFilter2D(level, cv2.CV_32F, HALVING, HALVING, anchor=(1, 1), borderType=cv2.BORDER_REPLICATE)
-        level = np.ascontiguousarray(smooth[::2, ::2])
-        yield level
-
-
-def _solve(scales: list[_Scale], moving: Image, params: TVL1, out: Flow) -> None:
-    """Write the flow into ``out`` [H, W, 2], coarse to fine."""
-    h, w = out.shape[:2]
-    for scale, level in zip(scales, _pyramid(moving, scales), strict=True):
-        cv2.copyMakeBorder(level, 1, 2, 1, 2, cv2.BORDER_REPLICATE, dst=scale.padded)
-    scales[-1].u[:] = 0
-    _solve_scale(scales[-1], 1.0, params)
-    for k in range(len(scales) - 2, -1, -1):
-        scale, coarser = scales[k], scales[k + 1]
-        _enlarge(coarser.u, scale.u)
-        scale.u *= 2
-        motion = float(np.sqrt(scale.u.var((1, 2)).sum())) * 2**k / (MOTION * ((h * w) ** 0.5 / 128) ** 0.5)
-        _solve_scale(scale, min(max(motion, MOTION_RANGE[0]), MOTION_RANGE[1]), params)
-    u = _on_pixels(scales[0])
-    out[..., 0], out[..., 1] = u[0, :h, :w], u[1, :h, :w]
-
-
-def _solve_scale(scale: _Scale, motion: float, params: TVL1) -> None:
-    """Improve ``scale.u`` by all warps of one scale; ``motion`` is m of the scheme."""
-    u, bar, px, py, system = scale.u, scale.bar, scale.px, scale.py, scale.system
-    px[:], py[:] = 0, 0
-    tau, sigma = params.tau, 1 / (8 * params.tau)
-    shrink = np.float32(1 / (1 + sigma * params.epsilon))
-    for _ in range(params.warps):
-        start = _on_pixels(scale)
-        kernels.warp(scale.padded, start[0], start[1], scale.warped, scale.inside)
-        noise = float(
-            kernels.residual(
-                scale.warped.ravel(),
-                scale.image.ravel(),
-                scale.inside.ravel(),
-                np.float32(params.light),
-                scale.rho.ravel(),
-            )
-        )
-        noise, size = (max(noise, NOISE), motion) if params.adapt else (1.0, 1.0)
-        delta = np.float32(max(params.delta * noise, SHARPEST))
-        kernels.gather(scale.rho, scale.inside, scale.gx, scale.gy, delta, params.cell, scale.rows, scale.cells)
-        if params.window:
-            for plane in scale.cells:
-                cv2.sepFilter2D(plane, cv2.CV_32F, SMOOTHING, SMOOTHING, dst=plane, borderType=cv2.BORDER_REPLICATE)
-        weight = np.float32(tau * params.lambda_ * size / noise)
-        kernels.system(scale.cells.reshape(5, -1), u.reshape(2, -1), weight, system.reshape(5, -1))
-        kernels.iterate(
-            u[0], u[1], bar[0], bar[1], px[0], py[0], px[1], py[1],
-            system[0], system[1], system[2], system[3], system[4],
-            np.float32(tau), np.float32(sigma), shrink, params.iterations,
-        )  # fmt: skip
-
-
-def _on_pixels(scale: _Scale) -> Plane:
-    """Return u on the pixels of its scale, [2, h, w]."""
-    if scale.u.shape == scale.pixels.shape:
-        return scale.u
-    _enlarge(scale.u, scale.pixels)
-    return scale.pixels
-
-
-def _enlarge(planes: Plane, out: Plane) -> None:
-    """Interpolate both planes linearly to the size of ``out`` [2, h, w]; centres stay aligned."""
-    for plane, larger in zip(planes, out, strict=True):
-        cv2.resize(plane, larger.shape[::-1], dst=larger, interpolation=cv2.INTER_LINEAR)
+def floors(scales: int) -> NDArray[np.float32]:
+    """Return the least share of PLAUSIBLE at each of ``scales``, finest first; 1 beyond those named."""
+    return np.array([*FLOORS, *[1.0] * scales][:scales], np.float32)

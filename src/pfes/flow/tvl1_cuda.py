@@ -21,7 +21,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pfes.flow.tvl1 import DEFAULT, HALVING, MOTION, MOTION_RANGE, NOISE, SHARPEST, SMOOTHING, TVL1
+from pfes.flow.tvl1 import (
+    DARK,
+    DEFAULT,
+    DOUBT,
+    HALVING,
+    LIGHT,
+    MOTION,
+    MOTION_POWER,
+    MOTION_RANGE,
+    NOISE,
+    PLAUSIBLE,
+    SHARPEST,
+    TRUST,
+    TVL1,
+    WINDOW,
+    floors,
+    gaussian,
+)
 
 BATCH = 1024  # flows solved at once: at 256 px some 6 GB
 GREY = 128.0
@@ -70,22 +87,23 @@ def _solve(frames: Tensor, params: TVL1) -> Tensor:
     side = (size[0] * size[1]) ** 0.5
     h, w = (s // params.cell for s in images[-1].shape[-2:])
     u = frames.new_zeros((len(frames), frames.shape[1] - 1, 2, h, w), dtype=torch.float32)
-    motion = u.new_ones(u.shape[:2])
+    motion, plausible = u.new_ones(u.shape[:2]), u.new_full(u.shape[:2], PLAUSIBLE)
     for k in range(params.scales - 1, -1, -1):
         level = images[k]
         if k < params.scales - 1:
             u = 2 * _resize(u, (level.shape[-2] // params.cell, level.shape[-1] // params.cell))
-            spread = u.var((-2, -1), correction=0).sum(-1).sqrt() * 2**k / (MOTION * (side / 128) ** 0.5)
-            motion = spread.clamp(*MOTION_RANGE)
-        u = _solve_scale(level[:, :1], level[:, 1:], u, motion, params)
+            spread = u.var((-2, -1), correction=0).sum(-1).sqrt()
+            motion = ((spread * 2**k / (MOTION * (side / 128) ** 0.5)) ** MOTION_POWER).clamp(*MOTION_RANGE)
+            plausible = spread.clamp(floors(params.scales)[k] * PLAUSIBLE, PLAUSIBLE)
+        u = _solve_scale(level[:, :1], level[:, 1:], u, (motion, plausible), params)
     return _resize(u, images[0].shape[-2:])[..., : size[0], : size[1]].permute(0, 1, 3, 4, 2).contiguous()
 
 
 def _pyramid(frames: Tensor, params: TVL1) -> list[Tensor]:
-    """Return the padded frames [N, K, h, w] at each scale, finest first."""
+    """Return the padded and smoothed frames [N, K, h, w] at each scale, finest first."""
     unit = params.cell << (params.scales - 1)
     below, right = (-side % unit for side in frames.shape[-2:])
-    levels = [_pad(frames, (0, right, 0, below))]
+    levels = [_blur(_pad(frames, (0, right, 0, below)), gaussian(params.prefilter))]
     for _ in range(params.scales - 1):
         levels.append(_filter(_pad(levels[-1], (1, 2, 1, 2)), HALVING, stride=2))
     return levels
@@ -95,6 +113,12 @@ def _pad(planes: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
     """Repeat the edges of ``planes`` [..., h, w]; margins left, right, above, below."""
     flat = functional.pad(planes.reshape(-1, 1, *planes.shape[-2:]), margins, mode="replicate")
     return flat.reshape(*planes.shape[:-2], *flat.shape[-2:])
+
+
+def _blur(planes: Tensor, taps: NDArray[np.float32]) -> Tensor:
+    """Filter ``planes`` [..., h, w] with ``taps`` along both axes, the edge repeated."""
+    reach = len(taps) // 2
+    return _filter(_pad(planes, (reach, reach, reach, reach)), taps) if reach else planes
 
 
 def _filter(planes: Tensor, taps: NDArray[np.float32], stride: int = 1) -> Tensor:
@@ -114,24 +138,66 @@ def _resize(planes: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     return flat.view(*planes.shape[:3], *size)
 
 
-def _solve_scale(image: Tensor, moving: Tensor, u: Tensor, motion: Tensor, params: TVL1) -> Tensor:
-    """Return u [N, K, 2, h, w] after all warps of one scale: image [N, 1, .], moving [N, K, .], motion m [N, K]."""
-    edges = _pad(image, (1, 1, 1, 1))
-    gx = (edges[..., 1:-1, 2:] - edges[..., 1:-1, :-2]) / 2
-    gy = (edges[..., 2:, 1:-1] - edges[..., :-2, 1:-1]) / 2
+def _solve_scale(image: Tensor, moving: Tensor, u: Tensor, sizes: tuple[Tensor, Tensor], params: TVL1) -> Tensor:
+    """Return u [N, K, 2, h, w] after all warps of one scale: image [N, 1, .], moving [N, K, .], ``sizes`` m, v [N, K]."""
+    motion, plausible = sizes
+    gx, gy = _gradient(image)
+    mean = _blur(_cell_means(image, params.cell), LIGHT)
+    if params.local:
+        share = (image + DARK) / (_on_pixels(mean + DARK, params.cell) * params.cell)
+        gx, gy = (g - share * _on_pixels(d, params.cell) for g, d in zip((gx, gy), _gradient(mean), strict=True))
+    slope = _blur(_cell_means(gx * gx + gy * gy, params.cell), TRUST)
     padded = _pad(moving, (1, 2, 1, 2))
     px, py = torch.zeros_like(u), torch.zeros_like(u)
     for _ in range(params.warps):
         warped, inside = warp(padded, _resize(u, image.shape[-2:]))
         rho, size = residual(warped, image, inside, params.light)
+        if params.local:
+            light = _blur(_cell_means(rho, params.cell), LIGHT) / (mean + DARK)
+            rho = (rho - _on_pixels(light, params.cell) * (image + DARK)) * inside
+            size = rho.abs().sum((-2, -1)) / inside.sum((-2, -1)).clamp_min(1)
         noise = size.clamp_min(NOISE) if params.adapt else torch.ones_like(size)
         delta = (params.delta * noise).clamp_min(SHARPEST)
         cells = gather(rho, inside, gx, gy, delta, params.cell)
+        if params.trust:
+            cells = cells * trust(rho, slope, noise, plausible, params.cell)[:, :, None]
         if params.window:
-            cells = _filter(_pad(cells, (2, 2, 2, 2)), SMOOTHING)
-        weight = params.tau * params.lambda_ * (motion if params.adapt else 1.0) / noise
+            cells = _blur(cells, WINDOW)
+        weight = params.tau * params.lambda_ / noise
+        if params.adapt:
+            weight = weight * motion / coarseness(rho, size, params.cell)
         u, px, py = iterate(u, px, py, system(cells, u, weight), params)
     return u
+
+
+def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
+    edges = _pad(image, (1, 1, 1, 1))
+    return (edges[..., 1:-1, 2:] - edges[..., 1:-1, :-2]) / 2, (edges[..., 2:, 1:-1] - edges[..., :-2, 1:-1]) / 2
+
+
+def _cell_means(planes: Tensor, cell: int) -> Tensor:
+    """Return the mean of ``planes`` [N, K, h, w] over each cell."""
+    h, w = (side // cell for side in planes.shape[-2:])
+    return planes.reshape(*planes.shape[:2], h, cell, w, cell).mean((-3, -1))
+
+
+def _on_pixels(cells: Tensor, cell: int) -> Tensor:
+    """Return cell planes [N, K, h, w] on pixels, the same in all pixels of a cell."""
+    return cells.repeat_interleave(cell, -2).repeat_interleave(cell, -1)
+
+
+def coarseness(rho: Tensor, size: Tensor, cell: int) -> Tensor:
+    """Return [N, K] how much larger the means of ``rho`` over 2 x 2 cells are than those of white noise; 1 at least."""
+    c = _cell_means(rho, cell)
+    blocks = c[..., :-1, :-1] + c[..., :-1, 1:] + c[..., 1:, :-1] + c[..., 1:, 1:]
+    return (blocks.abs().mean((-2, -1)) / 4 * 2 * cell / size.clamp_min(1e-6)).clamp_min(1)
+
+
+def trust(rho: Tensor, slope: Tensor, noise: Tensor, plausible: Tensor, cell: int) -> Tensor:
+    """Return the trust [N, K, h, w] in each cell; noise n and plausible motion v [N, K]."""
+    usual = DOUBT * noise[..., None, None] ** 2
+    excess = _blur(_cell_means(rho * rho, cell), TRUST) - plausible[..., None, None] ** 2 * slope
+    return (usual / (usual + excess.clamp_min(0))).sqrt()
 
 
 def warp(padded: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfes.base.errors import InputError
+from pfes.base.records import HALF
 from pfes.faces import align
 from pfes.faces.align import NOSE, ROIS
-from pfes.faces.landmarks import WINDOW, Points
+from pfes.faces.landmarks import Points
 from pfes.media import decode
 
-HALF = WINDOW // 2
 TIP = 30  # landmark that starts the shift, the tip of the nose
 
 Grey = NDArray[np.uint8]

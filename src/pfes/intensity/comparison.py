@@ -141,7 +141,7 @@ def mean_columns(part: pd.DataFrame, metrics: Sequence[str], scaled: Sequence[st
     return found
 
 
-def compare(
+def score_curves(
     curve_paths: Mapping[tuple[str, int], Sequence[Path | str]],
     out_clips: Path | str,
     out_summary: Path | str,

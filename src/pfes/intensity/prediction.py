@@ -32,7 +32,7 @@ from pfes.intensity.model import IntensityModel
 from pfes.intensity.training import Clip, load_clips, load_intensity_model, to_images
 from pfes.media import decode
 
-BLOCK = 512  # frames held at a time beyond the longest window
+BLOCK = 512  # frames in memory at a time beyond the longest window
 BATCH = 16  # windows that pass the network at once
 
 
@@ -132,18 +132,18 @@ def stream_intensity(
     """Return the intensity [T] of a stream of ``n_frames`` crops [S, S], in [0, 1]; see the module."""
     total, weight = np.zeros(n_frames), np.zeros(n_frames)
     longest = min(max(params.lengths), n_frames)
-    held: list[NDArray[np.uint8]] = []
-    start = 0  # frame of held[0]
+    block_frames: list[NDArray[np.uint8]] = []
+    start = 0  # frame of block_frames[0]
     for index, crop in enumerate(crops):
-        held.append(crop)
+        block_frames.append(crop)
         last = index == n_frames - 1
-        if len(held) == BLOCK + longest or last:
-            block = np.stack(held)
+        if len(block_frames) == BLOCK + longest or last:
+            block = np.stack(block_frames)
             windows = [w for w in _windows(n_frames, params) if start <= w[0] and w[1] <= start + len(block)]
             done = start + BLOCK
             windows = [w for w in windows if last or w[0] < done]
             _add(models, block, start, windows, clips, total, weight)
-            held, start = held[BLOCK:], done
+            block_frames, start = block_frames[BLOCK:], done
     return (total / np.maximum(weight, 1e-9)).astype(np.float32)
 
 

@@ -107,10 +107,10 @@ def load_clips(
     for video_id, path in sorted(clip_paths.items()):
         if store.refusal(path, "clips") is not None:
             continue
-        held, facts = store.read(path, "clips"), store.attributes(path, "clips")
-        tau = (np.arange(held["clips"].shape[1]) - int(facts["context"])) / (int(facts["steps"]) - 1)
+        content, facts = store.read(path, "clips"), store.attributes(path, "clips")
+        tau = (np.arange(content["clips"].shape[1]) - int(facts["context"])) / (int(facts["steps"]) - 1)
         for crops, frames, instance, valid in zip(
-            held["clips"], held["frames"], held["instance"].tolist(), held["valid"].tolist(), strict=True
+            content["clips"], content["frames"], content["instance"].tolist(), content["valid"].tolist(), strict=True
         ):
             label, alpha = "neutral", None
             if instance >= 0:
@@ -249,17 +249,17 @@ def train_intensity_fold(
 
     ``settings``: sections clips, model, training and loss of one system, plain types.
     """
-    held = subject_list(held_out)
+    left_out = subject_list(held_out)
     listed = store.read_table(videos_path, "videos")
     subjects = dict(listed[["video_id", "subject"]].astype(str).to_numpy().tolist())
-    paths = {video_id: path for video_id, path in clip_paths.items() if subjects[video_id] not in held}
+    paths = {video_id: path for video_id, path in clip_paths.items() if subjects[video_id] not in left_out}
     clips = load_clips(paths, store.read_table(expressions_path, "expressions"), subjects)
     model, log = train_intensity(
         clips, build(ClipParameters, settings["clips"]), build(IntensityModelParameters, settings["model"]),
         build(IntensityTrainingParameters, settings["training"]), build(IntensityLossParameters, settings["loss"]), seed,
     )  # fmt: skip
     used = sorted({clip.subject for clip in clips})
-    meta = {**settings, "seed": seed, "system": system, "held_out": held, "train_subjects": used}
+    meta = {**settings, "seed": seed, "system": system, "held_out": left_out, "train_subjects": used}
     made = provenance.record("intensity", meta, [videos_path, expressions_path, *paths.values()])
     save_intensity_model(folder / "model.pt", model, {**meta, "provenance": made})
     store.write_table(folder / "log.parquet", "log", log, made)
@@ -276,19 +276,19 @@ def load_intensity_model(path: Path | str, *, for_subject: Subjects = None) -> t
 
     Raises InputError for a file of another kind or format, or a model that was trained on ``for_subject``.
     """
-    held = read_torch(path, "an intensity model", "one written by rule intensity_train")
-    kind = (held.get("kind"), held.get("format")) if isinstance(held, dict) else None
+    content = read_torch(path, "an intensity model", "one written by rule intensity_train")
+    kind = (content.get("kind"), content.get("format")) if isinstance(content, dict) else None
     if kind != ("intensity_model", FORMAT):
         raise InputError(
             f"{path}: holds {kind}, expected an intensity model of format {FORMAT}; rerun rule intensity_train"
         )
-    meta = held["meta"]
+    meta = content["meta"]
     seen = sorted(set(subject_list(for_subject)) & set(meta["train_subjects"]))
     if seen:
         raise InputError(f"{path}: this model was trained on subject {seen[0]!r} and cannot be tested on it")
     params = build(IntensityModelParameters, {**meta["model"], "weights": None})
     model = IntensityModel(params)
-    model.load_state_dict(held["state"])
+    model.load_state_dict(content["state"])
     return model.eval(), meta
 
 

@@ -1,142 +1,112 @@
-"""Decode recordings, and map native frames to frames sampled at about 30 per second.
+"""Open recordings: their frames, one by one, and when they are shown.
 
 Conventions
 -----------
-A recording is a video file or a folder of images whose order is the number after the last ``_`` (or letter) of their
-names. Frames are uint8 [H, W, 3], BGR. ``step`` is the number of native frames per sampled frame: an integer stride
-where that comes near enough to the wanted rate, else the ratio of the rates (resampling by time, nearest frame).
-Sampled frame i shows native frame ``rint(i * step)``; a label at native frame f belongs to sampled frame
-``rint(f / step)``, ties to even in both. Frame counts come from decoding, never from the file's header.
-
-Variable rate: where the frames of a video file are shown more than UNEVEN frame intervals away from even spacing, their
-own times count. Sampled frame i then shows the native frame nearest to i / fps, and a label at native frame f belongs
-to sampled frame ``rint(time of f * fps)``. A frame rate given for such a file is believed where it differs from the
-file's mean by more than RATE_TOLERANCE (a fast camera's file played slowly): its frames are then evenly spaced.
+A recording is a video file (``media.video``) or a folder of images (``media.images``); nothing else is opened, and nothing
+that a file names. Frames are uint8 [H, W, 3], BGR, upright, of square pixels. Native frame f is the f-th that decodes, from
+0: what an edit list hides or a damaged packet held does not count, nor does a place that an AVI file leaves empty. When they
+are shown and which of them are sampled: ``media.clock``.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from pfes.base.config import setting
 from pfes.base.errors import InputError
+from pfes.media import images, video
+from pfes.media.clock import RATE_TOLERANCE, clock_of_places, clock_of_stamps, constant
+from pfes.media.clock import Clock as Clock
+from pfes.media.clock import SamplingParameters as SamplingParameters
+from pfes.media.clock import native_to_sampled as native_to_sampled
+from pfes.media.clock import sampled_to_native as sampled_to_native
+from pfes.media.clock import sampling_map as sampling_map
+from pfes.media.images import IMAGES as IMAGES
+from pfes.media.images import image_numbers as image_numbers
+from pfes.media.video import Frame as Frame
 
-UNEVEN = 0.5  # frame intervals
-RATE_TOLERANCE = 0.01
-
-cv2.setNumThreads(1)
-
-Frame = NDArray[np.uint8]
-IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
-
-
-@dataclass(frozen=True)
-class SamplingParameters:
-    """Resampling of recordings.
-
-    fps
-        wanted rate, frames per second.
-    tolerance
-        an integer stride is taken where its rate differs from ``fps`` by at most this share (200 fps / 7 differs by
-        .048 from 30); beyond, frames are picked by time.
-    """
-
-    fps: float = setting(30.0, "wanted frame rate after down-sampling, 1/s", minimum=1, maximum=240)
-    tolerance: float = setting(
-        0.05,
-        "relative deviation from it up to which an integer stride is taken; beyond, frames are picked by time",
-        minimum=0,
-        maximum=0.5,
-    )
-
-    def step(self, native_fps: float) -> float:
-        """Return the native frames per sampled frame for a recording of ``native_fps`` frames per second."""
-        stride = max(1, round(native_fps / self.fps))
-        near = abs(native_fps / stride - self.fps) <= self.tolerance * self.fps
-        return float(stride) if near else native_fps / self.fps
+SHORT = 600  # frames that are read one after the other to see some of them
 
 
 @dataclass(frozen=True, eq=False)
-class Clock:
-    """When the native frames of a recording are shown.
+class Recording:
+    """What a recording is, as ``describe`` found it.
 
-    fps
-        native frames per second, the mean where the rate varies.
-    times
-        time [N] of each native frame, s, from the first; None for a constant rate: frame f at f / ``fps``.
+    n_frames, clock
+        number of frames that decode, and when they are shown.
+    turn
+        how its pictures are turned to be upright, "" for not at all.
+    bits
+        bits of a colour that are in use; 8 of them are kept.
+    aspect
+        width of a pixel over its height, as stored.
+    size
+        (width, height), px, upright and of square pixels.
+    notes
+        what a person should know of it.
     """
 
-    fps: float
-    times: NDArray[np.float64] | None = None
-
-    def seconds(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the times of native ``frames``; the frame after the last ends it."""
-        frames = np.asarray(frames)
-        return frames / self.fps if self.times is None else self._ends()[np.clip(frames, 0, len(self.times))]
-
-    def frames(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the native frames whose times lie nearest to ``seconds``."""
-        seconds = np.asarray(seconds)
-        return np.rint(seconds * self.fps).astype(np.int64) if self.times is None else _nearest(self._ends(), seconds)
-
-    def sampled(self, frames: NDArray[np.int64], params: SamplingParameters, n_frames: int) -> NDArray[np.int64]:
-        """Return the sampled frames of labels at native ``frames``, the last ones clipped to the ``n_frames`` sampled."""
-        if self.times is None:
-            return native_to_sampled(frames, params.step(self.fps), n_frames)
-        return np.minimum(np.rint(self.seconds(frames) * params.fps), n_frames - 1).astype(np.int64)
-
-    def sampled_fps(self, params: SamplingParameters) -> float:
-        """Return the rate of the sampled frames."""
-        return self.fps / params.step(self.fps) if self.times is None else params.fps
-
-    def _ends(self) -> NDArray[np.float64]:
-        assert self.times is not None
-        return np.append(self.times, self.times[-1] + 1 / self.fps)
+    n_frames: int
+    clock: Clock
+    turn: str
+    bits: int
+    aspect: float
+    size: tuple[int, int]
+    notes: tuple[str, ...]
 
 
-def recording_clock(path: Path | str, given: float = 0.0) -> Clock:
-    """Return when the frames of a recording are shown; ``given`` is its frame rate in the sheet, 0 for the file's own.
+def describe(path: Path | str, given: float = 0.0, *, ranked: bool = False) -> Recording:
+    """Return what the recording at ``path`` is; ``given`` and ``ranked`` as for ``recording_clock``.
+
+    Raises
+    ------
+    InputError
+        It is no recording, or has no frame rate.
+    """
+    path, clock = check_recording(path), recording_clock(path, given, ranked=ranked)
+    if path.is_dir():
+        missing = np.diff(image_numbers(path)) if ranked else np.diff(images.frame_places(path))
+        lost = int((missing - 1).sum())
+        notes = [f"{lost} numbers of images are missing"] if lost else []
+        return Recording(
+            len(image_numbers(path)), clock, images.turn(path), images.depth(path), 1.0, images.size(path), tuple(notes)
+        )
+    scan = video.scan(path)
+    joins = len(clock.starts) - len(clock.gaps())
+    notes = [*scan.notes, *([f"{joins + 1} recordings joined"] if joins else [])]
+    own = clock_of_stamps(scan.stamps, scan.rate, may_jump=scan.may_jump).fps if scan.stamps is not None else scan.rate
+    if clock.source == "sheet" and own and abs(own - clock.fps) > RATE_TOLERANCE * own:
+        notes.append(f"the file's own rate is {own:g}, the sheet's {clock.fps:g}")
+    return Recording(scan.n_frames, clock, scan.turn, scan.bits, scan.aspect, scan.size, tuple(notes))
+
+
+def recording_clock(path: Path | str, given: float = 0.0, *, ranked: bool = False) -> Clock:
+    """Return when the frames of a recording are shown.
+
+    Parameters
+    ----------
+    given : its frame rate in the sheet, 0 for the file's own
+    ranked : images of a folder follow each other whatever their numbers: a missing one is no time
 
     Raises
     ------
     InputError
         The recording has no frame rate, and none is given.
     """
-    shown = _packet_times(Path(path))
-    if shown is None or _even(shown):
-        return Clock(_constant_rate(path, given))
-    mean = (len(shown) - 1) / (shown[-1] - shown[0])
-    if given > 0 and abs(given - mean) > RATE_TOLERANCE * mean:
-        return Clock(float(given))
-    times = _decoded_times(Path(path))
-    return Clock((len(times) - 1) / float(times[-1]), times)
-
-
-def sampling_map(clock: Clock, n_native: int, params: SamplingParameters) -> NDArray[np.int64]:
-    """Return the native frame [T] that each sampled frame shows, for a recording of ``n_native`` frames."""
-    if clock.times is None:
-        return sampled_to_native(n_native, params.step(clock.fps))
-    end = float(clock.times[-1]) + 0.5 / clock.fps  # as far beyond the last frame as an even rate goes
-    wanted = np.arange(int(end * params.fps) + 1) / params.fps
-    return np.minimum(_nearest(clock.times, wanted[wanted < end]), n_native - 1)
-
-
-def sampled_to_native(n_native: int, step: float) -> NDArray[np.int64]:
-    """Return the native frame [T] that each sampled frame shows, for a recording of ``n_native`` frames."""
-    native = np.rint(np.arange(int(n_native / step) + 2) * step).astype(np.int64)
-    return native[native < n_native]
-
-
-def native_to_sampled(frames: NDArray[np.int64], step: float, n_frames: int) -> NDArray[np.int64]:
-    """Return the sampled frames of labels at native ``frames``, ties to even, the last ones clipped to the video."""
-    return np.minimum(np.rint(np.asarray(frames) / step), n_frames - 1).astype(np.int64)
+    path = check_recording(path)
+    try:
+        if path.is_dir():
+            if not given:
+                raise InputError("a folder of images has no frame rate; give it in the column fps of the videos sheet")
+            return (
+                constant(0.0, given) if ranked else clock_of_places(images.frame_places(path), constant(0.0, given).fps)
+            )
+        scan = video.scan(path)
+        return clock_of_stamps(scan.stamps, scan.rate, given=given and constant(0.0, given).fps, may_jump=scan.may_jump)
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
 
 
 def check_recording(path: Path | str) -> Path:
@@ -144,78 +114,19 @@ def check_recording(path: Path | str) -> Path:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; expected a video or a folder of images; correct its path")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(
+            f"{path}: neither a file nor a folder; expected a video file, no pipe and no device; record it first"
+        )
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes); expected a video; copy it again")
     return path
 
 
-def _constant_rate(path: Path | str, given: float) -> float:
-    if given > 0:
-        return float(given)
-    path = check_recording(path)
-    if path.is_dir():
-        raise InputError(f"{path}: a folder of images has no frame rate; give it in the column fps of the videos sheet")
-    rate = _open(path).get(cv2.CAP_PROP_FPS)
-    if not 1 <= rate <= 2000:
-        raise InputError(f"{path}: the file gives a frame rate of {rate}; give the real one in the column fps")
-    return float(rate)
-
-
-def _packet_times(path: Path) -> NDArray[np.float64] | None:
-    """Return the times at which a video file says that its frames are shown, s, in order, without decoding any.
-
-    None for folders, for files that cannot be read (which decoding then says), and where frames carry no times.
-    """
-    if not path.is_file():
-        return None
-    try:
-        with av.open(str(path)) as file:
-            stream = file.streams.video[0]
-            stamps = [packet.pts for packet in file.demux(stream) if packet.size]
-    except (av.FFmpegError, OSError, ValueError, IndexError):
-        return None
-    if len(stamps) < 2 or None in stamps:
-        return None
-    return np.sort(np.asarray(stamps, np.float64)) * float(stream.time_base or 1)
-
-
-def _even(times: NDArray[np.float64]) -> bool:
-    """Return whether times [N] lie within UNEVEN intervals of an even spacing."""
-    interval = (times[-1] - times[0]) / (len(times) - 1)
-    deviation = np.abs(times - times[0] - interval * np.arange(len(times)))
-    return bool(interval <= 0 or deviation.max() <= UNEVEN * interval)
-
-
-def _decoded_times(path: Path) -> NDArray[np.float64]:
-    """Return the time [N] of every frame that decodes, s, from the first, by the decoder that reads the frames."""
-    capture, times = _open(path), []
-    while capture.grab():
-        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-    if len(times) < 2:
-        raise InputError(f"{path}: {len(times)} frames decode; expected a video; convert it to H.264")
-    return np.maximum.accumulate(np.asarray(times)) - times[0]
-
-
-def _nearest(times: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the index of the time nearest to each of ``seconds``; of two as near, the earlier."""
-    after = np.clip(np.searchsorted(times, seconds), 1, len(times) - 1)
-    return np.where(seconds - times[after - 1] <= times[after] - seconds, after - 1, after).astype(np.int64)
-
-
 def count_frames(path: Path | str) -> int:
     """Return the number of native frames that decode."""
     path = check_recording(path)
-    if path.is_dir():
-        return len(_images(path))
-    capture, n_frames = _open(path), 0
-    while capture.grab():
-        n_frames += 1
-    return n_frames
-
-
-def image_numbers(folder: Path | str) -> NDArray[np.int64]:
-    """Return the numbers in the names of a folder's images, in order; frame i is the image with the i-th of them."""
-    return np.asarray([_number(image) for image in _images(Path(folder))], np.int64)
+    return len(images.images(path)) if path.is_dir() else video.scan(path).n_frames
 
 
 def read_frames(path: Path | str) -> Iterator[Frame | None]:
@@ -224,23 +135,20 @@ def read_frames(path: Path | str) -> Iterator[Frame | None]:
     Raises
     ------
     InputError
-        Nothing is there, it is not a video, or no frame decodes.
+        Nothing is there, it is not a video, no frame decodes, or its pictures differ in size.
     """
     path = check_recording(path)
-    if path.is_dir():
-        yield from (cv2.imread(str(image), cv2.IMREAD_COLOR) for image in _images(path))  # type: ignore[misc]
-        return
-    capture, n_frames = _open(path), 0
-    while True:
-        found, frame = capture.read()
-        if not found:
-            break
-        n_frames += 1
-        yield frame  # type: ignore[misc]
-    if n_frames == 0:
-        raise InputError(
-            f"{path}: no frame could be decoded; expected a video that OpenCV's FFmpeg reads; convert it to H.264"
-        )
+    yield from images.frames(path) if path.is_dir() else video.frames(path)
+
+
+def glances(path: Path | str, count: int) -> Iterator[Frame]:
+    """Yield up to ``count`` frames spread over a recording; those of long video files are near the ones wanted."""
+    path, n_frames = check_recording(path), count_frames(path)
+    if path.is_dir() or n_frames <= SHORT:
+        wanted = np.unique(np.linspace(0, n_frames - 1, 2 * count + 1)[1::2].astype(int)).tolist()
+        yield from (frame for _, frame in read_at(path, wanted) if frame is not None)
+    else:
+        yield from video.glances(path, count)
 
 
 def read_sampled(path: Path | str, clock: Clock, params: SamplingParameters) -> Iterator[tuple[int, Frame | None]]:
@@ -265,29 +173,3 @@ def read_at(path: Path | str, native_frames: Iterable[int]) -> Iterator[tuple[in
             following = next(wanted, -1)
         if following < 0:
             return
-
-
-def _open(path: Path) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    if not capture.isOpened():
-        raise InputError(
-            f"{path}: not a video that can be decoded; expected a video file (H.264, MJPEG, ...); convert or replace it"
-        )
-    return capture
-
-
-def _images(folder: Path) -> list[Path]:
-    images = [item for item in folder.iterdir() if item.suffix.lower() in IMAGES and not item.name.startswith(".")]
-    if not images:
-        raise InputError(f"{folder}: the folder holds no image ({', '.join(sorted(IMAGES))}); expected numbered frames")
-    unnumbered = [item.name for item in images if not re.search(r"\d+$", item.stem)]
-    if unnumbered:
-        raise InputError(
-            f"{folder}: {unnumbered[0]} does not end in a number; frames are ordered by it, e.g. img001.jpg"
-        )
-    return sorted(images, key=_number)
-
-
-def _number(image: Path) -> int:
-    match = re.search(r"(\d+)$", image.stem)
-    return int(match.group(1)) if match else -1

@@ -156,18 +156,18 @@ class LearnedMethod(Method):
     def batches(
         self,
         videos: Sequence[TrainingVideo],
-        held: Sequence[Batch],
+        loaded: Sequence[Batch],
         params: TrainingParameters,
         generator: torch.Generator,
     ) -> Iterator[Batch]:
         """Yield the steps of one epoch: whole videos in a new order.
 
-        ``held`` are the ``videos`` as batches on the device.
+        ``loaded`` are the ``videos`` as batches on the device.
         """
         import torch
 
-        for index in torch.randperm(len(held), generator=generator).tolist():
-            yield held[index]
+        for index in torch.randperm(len(loaded), generator=generator).tolist():
+            yield loaded[index]
 
     def threshold(self, epoch: int, params: TrainingParameters) -> float:
         """Return the intensity above which a frame counts for its instance in ``epoch``, for the log; NaN for none."""

@@ -35,11 +35,9 @@ from scipy.signal import find_peaks, peak_widths
 
 from pfes.base.config import REQUIRED, setting
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES, FRAME_COLUMNS
+from pfes.base.records import CLASSES, FRAME_COLUMNS, HALF
 from pfes.decoding.proposals import Floats, Mask, SpotParameters, moving_average
 from pfes.methods.base import Curves, TrainingFreeMethod
-
-CENTRE = 8  # the entry of a snippet that is its own frame
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,8 @@ def displacement(snippets: NDArray[np.floating], start: NDArray[np.int64], end: 
     """Return the flow [N, R, 2] from frames ``start`` [N] to ``end`` [N], 0 <= end - start <= 16, cut to the video."""
     last = len(snippets) - 1
     start, end = np.clip(start, 0, last), np.clip(end, 0, last)
-    row = np.minimum(start + CENTRE, last)  # the snippet that begins at ``start``, or the last one
-    first, second = snippets[row, start - row + CENTRE], snippets[row, end - row + CENTRE]
+    row = np.minimum(start + HALF, last)  # the snippet that begins at ``start``, or the last one
+    first, second = snippets[row, start - row + HALF], snippets[row, end - row + HALF]
     return second.astype(np.float64) - first
 
 

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WINDOW = 17
+from pfes.base.records import WINDOW
+
 REGIONS = ((0, 3), (3, 6), (6, 10))  # left brow, right brow, mouth: ROI ranges of the facial local graph pooling
 Padding = tuple[int, int, int, int]
 Stage = tuple[nn.BatchNorm1d, Callable[[Tensor, Tensor], Tensor]]  # (norm, rest): x becomes rest(x, norm(x))

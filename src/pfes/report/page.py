@@ -36,10 +36,10 @@ from pfes.report.tables import (
     flatten,
     number,
     outcome_counts,
+    result_rows,
     seeds_of,
     stage_cost,
     stage_origins,
-    summarise,
     video_quality,
 )
 from pfes.report.views import by_video, pack, read_intensities, views
@@ -151,8 +151,8 @@ def _content(
         "no_seed": NO_SEED,
         "protocol": sections.protocol(files.metrics),
         "experiments": [name for name, _ in keys],
-        "facts": sections.facts(quality, expressions, summarise(metrics), statistics.get("intervals")),
-        "results": sections.with_intervals(summarise(metrics), statistics.get("intervals")),
+        "facts": sections.facts(quality, expressions, result_rows(metrics), statistics.get("intervals")),
+        "results": sections.with_intervals(result_rows(metrics), statistics.get("intervals")),
         "seeds": seeds_of(metrics),
         "by_seed": figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
         "differences": sections.differences(statistics.get("differences")),

@@ -15,7 +15,7 @@ from pfes.base import store
 from pfes.drawing import plotting
 from pfes.drawing.charts import charts
 from pfes.report.files import RunFiles
-from pfes.report.tables import dataset_counts, stage_cost, summarise
+from pfes.report.tables import dataset_counts, result_rows, stage_cost
 
 CAPTIONS = {
     "results": "Spotting results: counts (means of a seed) and ratios of the pooled counts.",
@@ -57,7 +57,7 @@ def paper_tables(files: RunFiles, statistics: Mapping[str, pd.DataFrame]) -> dic
     videos, expressions = store.read_table(files.videos, "videos"), store.read_table(files.expressions, "expressions")
     costs = [stage_cost(stage, paths) for stage, paths in files.benchmarks.items() if paths]
     tables = {
-        "results": pd.DataFrame(summarise(metrics)).drop(columns="best", errors="ignore"),
+        "results": pd.DataFrame(result_rows(metrics)).drop(columns="best", errors="ignore"),
         "seeds": metrics,
         "dataset": pd.DataFrame(dataset_counts(videos, expressions)),
         "cost": pd.DataFrame(costs),

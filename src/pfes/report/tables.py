@@ -19,7 +19,7 @@ from rich.table import Table
 
 from pfes.base import store
 from pfes.base.intervals import as_intervals, lengths, runs
-from pfes.base.records import CLASSES
+from pfes.base.records import CLASSES, RESULT_CLASSES
 from pfes.evaluation.counts import COUNTS, ratios
 from pfes.evaluation.metrics import NO_SEED
 from pfes.report.files import Key, RunFiles
@@ -33,7 +33,6 @@ TABLES = (
     "matches",
 )  # the tables of a run that RunFiles names
 RATIOS = ("precision", "recall", "f1")
-RESULT_CLASSES = (*CLASSES, "overall")
 
 
 def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
@@ -47,7 +46,7 @@ def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
         table.add_column(name)
     for name in ("TP", "FP", "FN", "precision", "recall", "F1", *(["F1 lowest to highest"] if several else [])):
         table.add_column(name, justify="right")
-    for row in summarise(metrics):
+    for row in result_rows(metrics):
         name = row["experiment"] if row["class"] == RESULT_CLASSES[0] else ""
         numbers = [number(row[key], int(several)) for key in COUNTS] + [number(row[key]) for key in RATIOS]
         spread = f"{row['f1_low']:.3f} to {row['f1_high']:.3f}" if row["n_seeds"] > 1 else "one run"
@@ -57,7 +56,7 @@ def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
     return table
 
 
-def summarise(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+def result_rows(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one row per experiment and class.
 
     Each has the mean tp, fp, fn of a seed, precision, recall, f1 of the pooled counts, the number of seeds with the
@@ -112,7 +111,7 @@ def video_quality(video: Mapping[str, Any], files: RunFiles) -> dict[str, Any]:
         "gaps": len(runs(~found)),
         "interocular": float(np.mean(faces["interocular"], where=found)) if found.any() else float("nan"),
         "cuts": facts.get("cuts"),
-        "unusable": sum(int(facts.get(state, 0)) for state in ("profile", "tiny", "unreadable")),
+        "unusable": sum(int(facts.get(state, 0)) for state in ("profile", "tiny", "unreadable", "missing")),
     }
 
 

@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 
 from pfes.base import store
 from pfes.base.intervals import runs
+from pfes.base.records import HALF
 from pfes.drawing import figures
 from pfes.evaluation.metrics import read_proposals
 from pfes.faces.align import ROI_NAMES
-from pfes.faces.landmarks import WINDOW
 from pfes.flow.snippets import N_ROIS
 from pfes.report.files import Key, RunFiles
 
 LEVELS = 254
 SIDE_POINTS = 1000  # greatest number of values of a face signal and of the flow of a region
-LAG = WINDOW // 2  # the flow that is shown leads from LAG frames before a frame to it
+LAG = HALF  # the flow that is shown leads from LAG frames before a frame to it
 
 Floats = NDArray[np.floating]
 

@@ -41,15 +41,15 @@ def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-        found = held["kind"], held["format"], held["fingerprint"]
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["kind"], content["format"], content["fingerprint"]
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
         LOG.warning("%s: cannot be read (%s); training starts anew", path, type(error).__name__)
         return None
     if found != ("checkpoint", FORMAT, fingerprint):
         LOG.info("%s: of another training (parameters, data or code differ); training starts anew", path)
         return None
-    state: dict[str, Any] = held["state"]
+    state: dict[str, Any] = content["state"]
     return state
 
 

@@ -123,9 +123,9 @@ def train(
             state.restore(saved)
             LOG.info("going on after epoch %d of %d", state.epoch, params.epochs)
         features_from = features_of(model, params)
-        held, checked = ([on_device(video, device) for video in part] for part in (videos, validation))
+        loaded, checked = ([on_device(video, device) for video in part] for part in (videos, validation))
         while state.epoch < params.epochs and not _stalled(state, params):
-            row = _epoch(state, features_from, videos, held, checked, params)
+            row = _epoch(state, features_from, videos, loaded, checked, params)
             LOG.info("epoch %d of %d: loss %.4f, %.1f s", state.epoch, params.epochs, row["total"], row["seconds"])
             write(row)
             if state_path is not None:
@@ -155,7 +155,7 @@ def _epoch(
     state: State,
     features_from: Callable[[Tensor], Tensor],
     videos: Sequence[TrainingVideo],
-    held: Sequence[Batch],
+    loaded: Sequence[Batch],
     validation: Sequence[Batch],
     params: TrainingParameters,
 ) -> Row:
@@ -168,7 +168,7 @@ def _epoch(
             model, features_from, state.optimiser, mirrored_maybe(batch, params.mirror, state.generator), epoch, params,
             state.generator,
         )
-        for batch in model.method.batches(videos, held, params, state.generator)
+        for batch in model.method.batches(videos, loaded, params, state.generator)
     ]  # fmt: skip
     values = torch.stack([outcome.values for outcome in steps]).cpu().numpy()  # the one wait for the device
     _check_finite(steps, values, epoch)
@@ -180,7 +180,7 @@ def _epoch(
             state.best_epoch = epoch
             state.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     row |= {"seconds": time.perf_counter() - started, "memory_mb": _peak_memory_mb(model)}
-    state.apexes += _apexes(epoch, steps, {batch.name: batch for batch in held})
+    state.apexes += _apexes(epoch, steps, {batch.name: batch for batch in loaded})
     state.rows.append(row)
     state.schedule.step()
     state.epoch += 1
@@ -198,11 +198,11 @@ def _check_finite(steps: Sequence[Outcome], values: np.ndarray[Any, Any], epoch:
         )
 
 
-def _apexes(epoch: int, steps: Iterable[Outcome], held: Mapping[str, Batch]) -> list[list[Any]]:
+def _apexes(epoch: int, steps: Iterable[Outcome], loaded: Mapping[str, Batch]) -> list[list[Any]]:
     rows: list[list[Any]] = []
     for outcome in steps:
         if outcome.labels is not None:
-            points, labels = held[outcome.name].point_frames, outcome.labels
+            points, labels = loaded[outcome.name].point_frames, outcome.labels
             columns = (labels.point_classes, points, labels.apex_frames, labels.half_widths)
             for c, *frames in zip(*(column.tolist() for column in columns), strict=True):
                 rows.append([epoch, outcome.name, CLASSES[c], *map(int, frames)])

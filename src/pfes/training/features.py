@@ -78,16 +78,16 @@ def score_fold(
     InputError
         The features are another model's, a video is missing there, or the model was trained on one of the videos.
     """
-    held = store.attributes(features_path, "features")
-    model, meta = load_model(model_path, for_subject=json.loads(held["held_out"]))
-    if held["model"] != provenance.file_digest(model_path):
+    described = store.attributes(features_path, "features")
+    model, meta = load_model(model_path, for_subject=json.loads(described["held_out"]))
+    if described["model"] != provenance.file_digest(model_path):
         raise InputError(f"{features_path}: features of another model than {model_path}; rerun rule features")
     seen = sorted(set(snippet_paths) & set(meta["train_videos"]))
     if seen:
         raise InputError(f"{seen[0]}: {model_path} was trained on this video and cannot be tested on it")
     features = store.read(features_path, "features")
     made = provenance.record("spot", {}, [model_path, features_path])
-    with store.create(out_path, "scores", made, held_out=held["held_out"], model=held["model"]) as writer:
+    with store.create(out_path, "scores", made, held_out=described["held_out"], model=described["model"]) as writer:
         for video_id, path in sorted(snippet_paths.items()):
             if store.refusal(path, "snippets") is not None:
                 continue

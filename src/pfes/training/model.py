@@ -136,12 +136,12 @@ def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[Spott
     InputError
         The file is no pfes model, or the model was trained on ``for_subject``.
     """
-    held = read_torch(path, "a pfes model", "a model.pt written by rule train")
-    if not isinstance(held, dict) or held.get("kind") != "model":
+    content = read_torch(path, "a pfes model", "a model.pt written by rule train")
+    if not isinstance(content, dict) or content.get("kind") != "model":
         raise InputError(f"{path}: not a pfes model; expected a model.pt written by rule train")
-    if held["format"] != FORMAT:
-        raise InputError(f"{path}: model of format {held['format']}, expected {FORMAT}; rerun rule train")
-    meta = held["meta"]
+    if content["format"] != FORMAT:
+        raise InputError(f"{path}: model of format {content['format']}, expected {FORMAT}; rerun rule train")
+    meta = content["meta"]
     meta["held_out"] = subject_list(meta["held_out"])
     seen = [subject for subject in subject_list(for_subject) if subject in meta["train_subjects"]]
     if seen:
@@ -150,7 +150,7 @@ def load_model(path: Path | str, *, for_subject: Subjects = None) -> tuple[Spott
             f"it was made for subject {', '.join(map(repr, meta['held_out'])) or 'none in particular'}"
         )
     model = SpottingModel(build(ModelParameters, meta["model"]), method_name(meta))
-    model.load_state_dict(held["state"])
+    model.load_state_dict(content["state"])
     return model.eval(), meta
 
 

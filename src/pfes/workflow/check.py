@@ -1,7 +1,7 @@
 """What a run would find, before any work: labels, recordings, folds, hours and disk.
 
 The tables are made by the very code of the stage ``dataset``, in a temporary folder, so that the check and the run agree.
-Frames of folders are listed, those of video files decoded; nothing else of a recording is looked at.
+Frames of folders are listed, those of video files decoded; of each recording some frames are looked at (``recordings``).
 """
 
 import math
@@ -21,17 +21,19 @@ from pfes import datasets
 from pfes.base import config as configuration
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES
+from pfes.base.records import CLASSES, WINDOW, Video
 from pfes.datasets.demo import DemoParameters
 from pfes.datasets.folds import Fold
 from pfes.datasets.points import PointParameters, draw_points
-from pfes.faces.landmarks import WINDOW
+from pfes.faces.landmarks import FaceParameters
 from pfes.media.decode import SamplingParameters
 from pfes.workflow.estimate import Estimate, estimate
 from pfes.workflow.plan import plan_file
+from pfes.workflow.recordings import Look, look, table, write_pictures
 
 TABLES = ("videos", "expressions", "repairs", "refusals")
 NOTES = ("kept", "left out")  # values of a repair that changed no cell
+MEDIANS_S = {"macro": (0.25, 8.0), "micro": (0.03, 1.0)}  # within a factor of two of what the classes are
 SHOWN = 40  # names or ranges of rows in a line
 
 
@@ -44,15 +46,18 @@ class Findings:
     folds: tuple[Fold, ...]
     problems: tuple[str, ...]
     cost: Estimate | None
+    recordings: tuple[Look, ...] = ()
 
 
-def check(path: Path | str, *, costs: bool = True) -> Findings:
+def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None) -> Findings:
     """Check the configuration at ``path`` as a run in the working folder would use it.
 
     Parameters
     ----------
     costs
         Estimate hours and disk, which takes some seconds.
+    pictures
+        Folder for a picture of each recording with its face box; what is wrong with faces is then a problem.
 
     Raises
     ------
@@ -64,11 +69,16 @@ def check(path: Path | str, *, costs: bool = True) -> Findings:
     tables = _tables(plan.release, config)
     problems = list(_problems(tables, experiments))
     problems += _untrained(folds, set(tables["expressions"]["subject"]))
+    if config["dataset"]["name"] not in datasets.RELEASED:
+        problems += [*_odd_medians(tables), *_same_files(plan.release.videos)]
+    if pictures is not None:
+        faces = configuration.build(FaceParameters, config["faces"])
+        problems += write_pictures(plan.release.videos, pictures, faces)
     trained = {name: experiments[name] for name in plan.learned}
     cost = estimate(config, trained, tables["videos"], folds, plan.run) if costs else None
     if cost is not None:
         problems += _no_room(cost, plan.run)
-    return Findings(config, tables, folds, tuple(problems), cost)
+    return Findings(config, tables, folds, tuple(problems), cost, tuple(look(plan.release.videos)))
 
 
 def _tables(release: datasets.Release, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
@@ -108,6 +118,32 @@ def _problems(tables: Mapping[str, pd.DataFrame], experiments: Mapping[str, Mapp
             yield f"experiment {name}: training.device is cuda, but this machine has no CUDA device; use auto or cpu"
 
 
+def _odd_medians(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Yield a line for every class whose median label is far from what the class is: seconds, perhaps, or milliseconds."""
+    videos, labels = tables["videos"].set_index("video_id"), tables["expressions"]
+    rates = videos["fps"].where(videos["fps"] > 0, videos["sampled_fps"])
+    frames = labels["native_offset"] - labels["native_onset"] + 1
+    seconds = frames / labels["video_id"].map(rates)
+    for kind, (least, most) in MEDIANS_S.items():
+        of_kind = labels["class"] == kind
+        median = float(seconds[of_kind].median())
+        if of_kind.any() and not least <= median <= most:
+            yield (
+                f"labels: the median {kind}-expression is {median:.2g} s long ({frames[of_kind].median():g} frames), expected"
+                f" {least} to {most} s; are onset and offset frame numbers, and not seconds or milliseconds? is the rate right?"
+            )
+
+
+def _same_files(videos: Iterable[Video]) -> Iterator[str]:
+    """Yield a line for every recording that two videos share."""
+    first: dict[Path, str] = {}
+    for video in videos:
+        place = Path(video.path).resolve()
+        other = first.setdefault(place, video.video_id)
+        if other != video.video_id and video.path:
+            yield f"videos {other} and {video.video_id} are one recording, {place}; a model would be tested on what it has seen"
+
+
 def _untrained(folds: Iterable[Fold], labelled: set[str]) -> Iterator[str]:
     if not labelled:
         yield "no expression is labelled: there is nothing to train from; label some, or use a model with: pfes spot"
@@ -139,6 +175,8 @@ def render(findings: Findings) -> RenderableType:
         for line in _repair_lines(findings.tables["repairs"]):
             changed.add_row(*line)
         parts.append(changed)
+    if findings.recordings:
+        parts.append(table(findings.recordings))
     if findings.cost is not None:
         parts.append(_cost_table(findings.cost))
     if findings.problems:

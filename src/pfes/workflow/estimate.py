@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from skimage import data
 
 from pfes.base.config import build
+from pfes.base.records import WINDOW
 from pfes.datasets.folds import Fold
 from pfes.faces.align import ROIS
-from pfes.faces.landmarks import WINDOW, FaceParameters, find_faces
+from pfes.faces.landmarks import FaceParameters, find_faces
 from pfes.flow.sw_mro import FlowParameters, solver
 from pfes.methods.base import TrainingVideo
 from pfes.methods.registry import learned, training_parameters

@@ -11,11 +11,11 @@ from pfes.base.errors import InputError
 from pfes.methods.supervised.losses import (
     SupervisedHead,
     SupervisedParameters,
-    contrast_loss,
     epoch_steps,
     probabilities,
     probability_loss,
     segment_batches,
+    supcon_loss,
     supervised_terms,
 )
 from pfes.methods.supervised.targets import END, NONE, START, Targets, frame_targets, video_targets
@@ -215,7 +215,7 @@ def test_extreme_logits_keep_loss_and_gradient_finite():
 
 def test_one_frame_has_nothing_to_contrast():
     one = torch.ones(1, 4, requires_grad=True)
-    loss = contrast_loss(one, torch.tensor([1]), 0.5, torch.tensor([True]))
+    loss = supcon_loss(one, torch.tensor([1]), 0.5, torch.tensor([True]))
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(one.grad).all()

@@ -105,7 +105,7 @@ def supervised_terms(
         terms[f"{name}_apex"] = weight * APEX_WEIGHT[c] * apex_loss
         terms[f"{name}_start_end"] = weight * start_end_loss(logits[:, START_END[c]], start_end[:, c], valid)
         terms[f"{name}_action"] = weight * ACTION_WEIGHT * action_loss
-    terms["contrast"] = params.contrast * contrast_loss(features, group, params.temperature, valid)
+    terms["contrast"] = params.contrast * supcon_loss(features, group, params.temperature, valid)
     return {**terms, "total": torch.stack(list(terms.values())).sum()}
 
 
@@ -126,7 +126,7 @@ def start_end_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return _mean(functional.cross_entropy(logits, target, reduction="none"), valid)
 
 
-def contrast_loss(features: Tensor, group: Tensor, temperature: float, valid: Tensor) -> Tensor:
+def supcon_loss(features: Tensor, group: Tensor, temperature: float, valid: Tensor) -> Tensor:
     """Return the supervised contrastive loss on the features f of the valid frames, as they are.
 
     tau / .07 times the mean over anchors i of the mean over the other frames p of i's group of

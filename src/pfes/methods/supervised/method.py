@@ -45,7 +45,7 @@ class Supervised(LearnedMethod):
     def batches(
         self,
         videos: Sequence[TrainingVideo],
-        held: Sequence[Batch],
+        loaded: Sequence[Batch],
         params: TrainingParameters,
         generator: torch.Generator,
     ) -> Iterator[Batch]:
@@ -54,7 +54,7 @@ class Supervised(LearnedMethod):
 
         from pfes.methods.supervised.losses import epoch_steps
 
-        device, nothing = held[0].snippets.device, torch.zeros(0, dtype=torch.int64)
+        device, nothing = loaded[0].snippets.device, torch.zeros(0, dtype=torch.int64)
         for step in epoch_steps(videos, params.of(SupervisedParameters), generator):
             snippets, valid = (torch.as_tensor(array, device=device) for array in (step.snippets, step.valid))
             yield Batch(step.name, snippets, valid, nothing, nothing, step.targets)
