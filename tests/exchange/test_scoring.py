@@ -138,13 +138,15 @@ def test_subject_and_video_tell_videos_apart_where_all_files_name_subjects(tmp_p
 
 @pytest.mark.parametrize(("video", "ignored"), [("s1_b", 0), ("s2_b", 1), ("other", 1)])
 def test_a_subject_is_what_stands_before_the_underscore(tmp_path: Path, video: str, ignored: int) -> None:
-    result = score(tmp_path, ["d,s1_a,macro,10,29"], [f"d,{video},macro,10,29"], protocol="gim-release")
+    truth = ["d,s1_a,macro,10,29", f"d,{video},micro,50,59"]  # a video without instances is not counted either
+    result = score(tmp_path, truth, [f"d,{video},macro,10,29"], protocol="gim-release")
     assert result["n_not_counted"] == ignored
-    assert counts(result) == (0, 1 - ignored, 1)
+    assert counts(result) == (0, 1 - ignored, 2)
 
 
 def test_a_column_subject_says_whose_a_video_is(tmp_path: Path) -> None:
-    truth = write(tmp_path, "truth.csv", "d,s1_a,macro,10,29,anna", header=f"{HEADER},subject")
+    rows = "d,s1_a,macro,10,29,anna", "d,s2_b,micro,50,59,anna"
+    truth = write(tmp_path, "truth.csv", *rows, header=f"{HEADER},subject")
     found = write(tmp_path, "found.csv", "d,s2_b,macro,10,29,anna", header=f"{HEADER},subject")
     assert score_lists(truth, found, protocol="gim-release")["n_not_counted"] == 0
 
