@@ -13,9 +13,19 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"  # configuration, dataset, folds, paths
 include: "rules/dataset.smk"  # tables of videos and expressions; renders the demo
-include: "rules/faces.smk"  # landmarks and quality of every video
-include: "rules/flow.smk"  # SW-MRO optical flow at the regions of interest
-include: "rules/snippets.smk"  # head motion removed
+
+
+if IMPORTED:
+
+    include: "rules/imported.smk"  # snippets as they were published
+
+else:
+
+    include: "rules/faces.smk"  # landmarks and quality of every video
+    include: "rules/flow.smk"  # SW-MRO optical flow at the regions of interest
+    include: "rules/snippets.smk"  # head motion removed
+
+
 include: "rules/points.smk"  # one labelled frame per expression
 include: "rules/train.smk"  # one model per experiment, fold and seed
 include: "rules/features.smk"  # SpotFormer features of that model
@@ -44,4 +54,11 @@ rule all:
         expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
         expand(RUN / "spot/{name}/settings.json", name=LEARNED),
         RUN / "complete.txt",
+        PAPER_TABLES,
         INTENSITY_RESULTS if config["intensity"]["enabled"] else [],
+
+
+onsuccess:
+    for path in PAPER_TABLES:
+        if path.exists():
+            print(f"\n{path}\n{path.read_text()}")

@@ -24,6 +24,9 @@ except InputError as error:
 
 config.update(PLAN.config)
 IS_DEMO = config["dataset"]["name"] == "demo"
+IMPORTED = (
+    config["dataset"]["name"] == "published"
+)  # features: no recording, no face, no flow
 RUN, FOLDS, VIDEOS, SEEDS = PLAN.run, PLAN.folds, PLAN.videos, config["seeds"]
 LOGS, BENCHMARKS = RUN / "logs", RUN / "benchmarks"
 KEYS = PLAN.keys
@@ -135,5 +138,6 @@ def held_out_files(stage):
 
 
 SNIPPETS, FACES_FILES = per_video("snippets"), per_video("faces")
+FLOW_FILES = {} if IMPORTED else per_video("flow")
 TRUTH = per_video("dataset/demo") if IS_DEMO else {}
 SCORES = per_run("spot", "scores.h5")

@@ -1,4 +1,9 @@
+from pfes.evaluation import paper_tables
+
 FIRST_FOLD = next(iter(FOLDS))
+PAPER_TABLES = [
+    RUN / f"tables/{name}.md" for name in paper_tables.in_run(list(PLAN.experiments))
+]
 POINT_SUPERVISED = PLAN.pseudo_labelled
 
 
@@ -40,6 +45,28 @@ rule compare:
         code=code("compare"),
     script:
         "../workflow/scripts/compare.py"
+
+
+if PAPER_TABLES:
+
+    rule paper_tables:
+        input:
+            summary=RUN / "summary.json",
+        output:
+            PAPER_TABLES,
+        log:
+            LOGS / "paper_tables.log",
+        benchmark:
+            BENCHMARKS / "paper_tables.tsv"
+        conda:
+            "../envs/pfes.yaml"
+        resources:
+            mem_mb=500,
+        params:
+            dataset=PLAN.dataset,
+            code=code("paper_tables"),
+        script:
+            "../workflow/scripts/paper_tables.py"
 
 
 rule apex_distance:

@@ -21,7 +21,7 @@ rule evaluate:
         flat(KEPT),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
-        flow=list(per_video("flow").values()),
+        flow=list(FLOW_FILES.values()),
         truth=list(TRUTH.values()),
     output:
         list(ANALYSIS.values()),
@@ -45,10 +45,11 @@ rule evaluate:
             for name, training in TRAININGS.items()
         },
         analysis=ANALYSIS,
-        flow=per_video("flow"),
+        flow=FLOW_FILES,
         truth=TRUTH,
         settings=depends("evaluate"),
         run=RUN.name,
+        dataset=PLAN.dataset,
         code=code("evaluate"),
     script:
         "../workflow/scripts/evaluate.py"

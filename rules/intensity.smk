@@ -148,6 +148,7 @@ rule intensity_compare:
         scores=GIM_SCORES,
         snippets=FLOW_BESIDE,
         truth=TRUTH,
+        dataset=config["intensity"]["of"],
         code=code("intensity_compare"),
     script:
         "../workflow/scripts/intensity_compare.py"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -106,6 +107,33 @@ def test_repairs_are_made_and_named(tmp_path, repair, cells, expected, rules):
     release = labels(tmp_path, row(), row(1, "anger1_1", *cells), repair=repair)
     assert [frame + 1 for frame in frames(release.expressions, native=True)[1]] == expected
     assert [(number, rule) for number, *_, rule in changes(release.repairs)] == [(2, rule) for rule in rules]
+
+
+@pytest.mark.parametrize(
+    ("repair", "expected"), [("official", [448, 1521, 1521]), ("apex-symmetric", [428, 1520, 1521])]
+)
+def test_two_offsets_of_the_published_arrays_are_no_onset_plus_20(tmp_path, repair, expected):
+    """Subject 10 is s26, 14 is s31; a row of the same onset in another video has onset + 20."""
+    rows = [row(10, "happy2_1", 408, 418, 0), row(14, "happy4_1", 1500, 1510, 0), row(14, "happy5_1", 1501, 1511, 0)]
+    found = labels(tmp_path, *rows, repair=repair)
+    assert [frame + 1 for *_, frame in frames(found.expressions, native=True)] == expected
+
+
+def test_every_offset_of_the_official_repair_is_that_of_the_published_arrays(shared_data):
+    """Their rule, from METHOD 2, in a loop over the sheet as it is: 357 of 357, 44 of them repaired."""
+    sheet = pd.read_excel(shared_data / "labels/code_final.xlsx", header=None, dtype=str)
+    expected = []
+    for _, cells in sheet.iterrows():
+        onset, offset = int(cells[2]), int(cells[4])
+        who = (cells[0].strip(), cells[1].strip().rsplit("_", 1)[0])
+        special = {(("10", "happy2"), 408): 448, (("14", "happy4"), 1500): 1521}
+        expected.append(offset or special.get((who, onset), onset + 20))
+    settings = {"labels": str(shared_data / "labels/code_final.xlsx"), "repair": "official"}
+    found = datasets.load("casme2", settings, labels_only=True)
+    assert len(expected) == 357
+    assert (found.expressions["native_offset"] + 1).tolist() == expected
+    repaired = found.repairs[found.repairs["column"] == "offset"]["rule"].value_counts().to_dict()
+    assert repaired == {"offset 0: onset + 20": 42, "offset 0: as in the published arrays": 2}
 
 
 @pytest.mark.parametrize(
@@ -292,7 +320,8 @@ def test_all_known_counts_of_the_release(shared_data, tmp_path):
         assert release.expressions["class"].value_counts().to_dict() == {"macro": 300, "micro": 57}
         assert (release.expressions["video_id"].nunique(), release.expressions["subject"].nunique()) == (95, 22)
         rules = release.repairs["rule"].value_counts()
-        assert (rules[rule], rules["apex 0: midpoint"], rules["apex after offset: midpoint"]) == (44, 1, 3)
+        repaired = rules[rule] + rules.get("offset 0: as in the published arrays", 0)
+        assert (repaired, rules["apex 0: midpoint"], rules["apex after offset: midpoint"]) == (44, 1, 3)
         assert (rules["micro longer than 0.5 s"], len(release.refusals)) == (10, 0)
         assert release.repairs["row"].between(1, 357).all()
 

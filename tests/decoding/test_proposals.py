@@ -1,5 +1,7 @@
 """Spotting: drawn curves give the runs that the eye sees; scores agree with loops written from the equations."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from pfes.base import intervals, provenance, store
 from pfes.base.errors import InputError
-from pfes.base.records import PROPOSAL_COLUMNS
+from pfes.base.records import CLASSES, PROPOSAL_COLUMNS
 from pfes.decoding import proposals
 from pfes.decoding.proposals import ClassLimits, SpotParameters
 from pfes.methods.registry import learned
@@ -20,7 +22,7 @@ from tests.conftest import SHARED_DATA
 JOURNAL = learned("journal")
 CURVES = SHARED_DATA / "predictions/slswin_casme_sq_mae.npz"
 OPEN = ClassLimits(min_frames=1, max_frames=10_000, min_score=0.0, max_per_video=100)
-PLAIN = SpotParameters(thresholds=(0.5,), macro=OPEN, micro=OPEN)
+PLAIN = SpotParameters(thresholds=(0.5,), score="eq15", macro=OPEN, micro=OPEN)
 
 
 def curve(drawing: str) -> np.ndarray:
@@ -62,32 +64,50 @@ def test_the_apex_is_the_first_of_equal_maxima_of_the_interval() -> None:
     assert proposals.apex_frames(drawn, np.array([[1, 6], [0, 6], [5, 5]])).tolist() == [3, 0, 5]
 
 
-def test_contrast_of_a_drawn_run() -> None:
-    #              <..>            inside 8 frames of .8; flanks of 2: .1 .3 and .2 .2
+def test_eq15_of_a_drawn_run() -> None:
+    #              <..>            inside 8 frames of .8; flanks of 2: .1 .3 and .2 .2, over L / 2 = 4
     drawn = curve("00138888888822000")
-    found = proposals.oic(drawn, np.array([[4, 11]]), 0.25)
-    assert found == pytest.approx([0.8 - (0.1 + 0.3 + 0.2 + 0.2) / 4])
+    assert eq15(drawn, 4, 11) == pytest.approx(0.8 - (0.1 + 0.3 + 0.2 + 0.2) / 4)
 
 
-def test_a_flank_is_cut_at_the_ends_and_an_empty_one_counts_zero() -> None:
+def test_the_denominator_of_eq15_stays_where_a_flank_is_cut() -> None:
     drawn = curve("8888888822")
-    assert proposals.oic(drawn, np.array([[0, 7]]), 0.25) == pytest.approx([0.8 - 0.2])
-    assert proposals.oic(drawn, np.array([[0, 9]]), 0.25) == pytest.approx([drawn.mean()])
-    assert proposals.oic(drawn, np.array([[0, 2]]), 0.25) == pytest.approx([0.8])  # int(.75) = 0 frames
+    assert eq15(drawn, 0, 7) == pytest.approx(0.8 - (0.2 + 0.2) / 4)
+    assert eq15(drawn, 0, 9) == pytest.approx(drawn.mean())
+    assert eq15(drawn, 0, 2) == pytest.approx(0.8)  # int(.75) = 0 frames
 
 
-@pytest.mark.parametrize("flank", [0.2, 0.25, 1.0])
-def test_contrast_agrees_with_a_loop(flank: float) -> None:
+def test_the_score_of_the_release_of_a_drawn_run() -> None:
+    #   left ceil(.2 * 8) = 2 frames, right floor(1.6) = 1; the mean of .1 .3 .5; .2 of the class score .7
+    drawn = curve("00138888888850000")
+    found = proposals.contrast(drawn, np.array([[4, 11]]), np.array([0.7]), "release")
+    assert found == pytest.approx([0.8 - 0.9 / 3 + 0.2 * 0.7])
+    whole = proposals.contrast(drawn[4:12], np.array([[0, 7]]), np.array([0.7]), "release")
+    assert whole == pytest.approx([0.8 + 0.2 * 0.7])
+
+
+def eq15(values: np.ndarray, onset: int, offset: int) -> float:
+    return proposals.contrast(values, np.array([[onset, offset]]), np.array([0.9]), "eq15").item()
+
+
+def loop_score(a: list[float], s: int, e: int, class_score: float, score: str) -> float:
+    """METHOD 8 of the run s .. e."""
+    length, inside = e - s + 1, [a[t] for t in range(s, e + 1)]
+    if score == "eq15":
+        width = math.floor(length / 4)
+        flanks = [a[t] for t in [*range(s - width, s), *range(e + 1, e + 1 + width)] if 0 <= t < len(a)]
+        return sum(inside) / length - 2 / length * sum(flanks)
+    left, right = -(-length // 5), length // 5
+    flanks = [a[t] for t in [*range(s - left, s), *range(e + 1, e + 1 + right)] if 0 <= t < len(a)]
+    return sum(inside) / length - (sum(flanks) / len(flanks) if flanks else 0.0) + 0.2 * class_score
+
+
+@pytest.mark.parametrize("score", ["eq15", "release"])
+def test_scores_agree_with_a_loop(score: str) -> None:
     rng = np.random.default_rng(1)
-    values, found = rng.random(120), random_intervals(rng, 200, 120)
-    expected = []
-    for onset, offset in found:
-        width = int(flank * (offset - onset + 1) + 1e-9)
-        inside = [values[t] for t in range(onset, offset + 1)]
-        outside = [values[t] for t in range(onset - width, onset) if t >= 0]
-        outside += [values[t] for t in range(offset + 1, offset + 1 + width) if t < 120]
-        expected.append(sum(inside) / len(inside) - (sum(outside) / len(outside) if outside else 0))
-    assert proposals.oic(values, found, flank) == pytest.approx(expected)
+    values, found, at_apex = rng.random(120), random_intervals(rng, 400, 120), rng.random(400)
+    expected = [loop_score(values.tolist(), *pair, own, score) for pair, own in zip(found, at_apex, strict=True)]
+    assert proposals.contrast(values, found, at_apex, score) == pytest.approx(expected)
 
 
 def test_soft_nms_agrees_with_a_loop() -> None:
@@ -155,7 +175,7 @@ def test_a_drawn_video_gives_the_expected_proposal() -> None:
     assert len(found) == 1
     row = found.iloc[0]
     assert (row["class"], row["onset"], row["apex"], row["offset"]) == ("macro", 4, 6, 9)
-    assert row["score"] == pytest.approx(4.2 / 6 - 0.1)  # a flank is int(6 / 4) = 1 frame of .1
+    assert row["score"] == pytest.approx(4.2 / 6 - 0.2 / 3)  # a flank is int(6 / 4) = 1 frame of .1; L / 2 = 3
     assert row["mean_intensity"] == pytest.approx(0.7)
     assert row["peak_intensity"] == pytest.approx(0.8)
 
@@ -185,15 +205,15 @@ def test_a_run_without_a_class_is_no_proposal() -> None:
 def test_both_classes_stay_or_the_higher_alone() -> None:
     drawn, scores = curve("0067600"), classes(7, 0.7, 0.8)
     assert proposals.propose(drawn, scores, PLAIN)["class"].tolist() == ["macro", "micro"]
-    single = SpotParameters(thresholds=(0.5,), macro=OPEN, micro=OPEN, both_classes=False)
-    assert proposals.propose(drawn, scores, single)["class"].tolist() == ["micro"]
+    assert proposals.propose(drawn, scores, replace(PLAIN, both_classes=False))["class"].tolist() == ["micro"]
 
 
-def test_the_class_score_enters_the_score_by_its_weight() -> None:
-    drawn, scores = curve("00066666000"), classes(11, 0.7)
-    plain = proposals.propose(drawn, scores, PLAIN)["score"]
-    weighted = SpotParameters(thresholds=(0.5,), macro=OPEN, micro=OPEN, class_weight=0.2)
-    assert proposals.propose(drawn, scores, weighted)["score"].to_numpy() == pytest.approx(plain + 0.2 * 0.7)
+def test_the_class_may_be_read_from_the_score_times_the_intensity() -> None:
+    #   apex .6: s = .9 gives s-bar .54, s = .8 gives .48
+    drawn, scores = curve("0056500"), classes(7, 0.9, 0.8)
+    plain, joint = (replace(PLAIN, thresholds=(0.4,), class_by=name) for name in ("s", "s_bar"))
+    assert proposals.propose(drawn, scores, plain)["class"].tolist() == ["macro", "micro"]
+    assert proposals.propose(drawn, scores, joint)["class"].tolist() == ["macro"]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +231,7 @@ def test_the_class_score_enters_the_score_by_its_weight() -> None:
 )
 def test_limits_of_a_class(limits: ClassLimits, expected: list[int]) -> None:
     drawn = curve("0000666000000777770000000888888800000")
-    found = proposals.propose(drawn, classes(len(drawn)), SpotParameters(thresholds=(0.5,), macro=limits), fps=25.0)
+    found = proposals.propose(drawn, classes(len(drawn)), replace(PLAIN, macro=limits), fps=25.0)
     assert (found["offset"] - found["onset"] + 1).tolist() == expected
 
 
@@ -280,6 +300,115 @@ def test_input_stays_untouched() -> None:
         assert np.array_equal(old, new)
 
 
+# The release -------------------------------------------------------------------------------------------------------
+
+RELEASE_THRESHOLDS = {"casme2": (0.5, 0.5), "samm_lv": (0.4, 0.3), "casme3": (0.3, 0.3)}
+QUOTA = {"casme2": (8, 2), "samm_lv": (8, 8), "casme3": (8, 2)}
+
+
+def released_params(dataset: str) -> SpotParameters:
+    (macro, micro), (n_macro, n_micro) = RELEASE_THRESHOLDS[dataset], QUOTA[dataset]
+    limits = {"macro": ClassLimits(15, 240, macro, n_macro), "micro": ClassLimits(9, 15, micro, n_micro)}
+    return SpotParameters(released=True, **limits)
+
+
+def released_loop(a: list[float], s: list[list[float]], dataset: str) -> list[tuple[int, int, int, int, float]]:
+    """METHOD 8 and its quirks: (class, onset, apex, end, score) of every proposal, in the order in which they are kept."""
+    pool: list[tuple[int, int, int, int, float]] = []
+    for c in (0, 1):
+        found = []
+        for step in range(2, 9):
+            above = [t for t in range(len(a)) if a[t] > step / 10]
+            if above in ([], [0]):  # frame 0 alone is no frame there
+                continue
+            starts = [t for t in above if t == 0 or a[t - 1] <= step / 10]
+            ends = [t for t in above if t + 1 == len(a) or a[t + 1] <= step / 10]
+            for first, last in zip(starts, ends, strict=True):
+                apex = max(range(first, last + 1), key=lambda t: (a[t], -t))
+                if s[apex][c] > 0.5:
+                    found.append([c, first, apex, last + 1, loop_score(a, first, last, s[apex][c], "release")])
+        for place in range(len(found)):  # soft-NMS; the best one changes places with the first that waits
+            best = max(range(place, len(found)), key=lambda i: (found[i][4], -i))
+            found[place], found[best] = found[best], found[place]
+            _, u, _, v, _ = found[place]
+            for other in found[place + 1 :]:
+                shared = max(min(v, other[3]) - max(u, other[1]) + 1, 0)
+                union = v - u + 1 + other[3] - other[1] + 1 - shared
+                other[4] *= math.exp(-((shared / union) ** 2) / 0.3)
+        shortest, longest = ((15, 240), (9, 15))[c]
+        for row in found:
+            if shortest <= row[3] - row[1] + 1 <= longest and row[4] >= RELEASE_THRESHOLDS[dataset][c]:
+                pool.append(tuple(row))
+    left, kept = list(QUOTA[dataset]), []
+    while pool and left != [0, 0]:
+        best = pool.pop(max(range(len(pool)), key=lambda i: (pool[i][4], -i)))
+        if left[best[0]] == 0:
+            continue
+        left[best[0]] -= 1
+        kept.append(best)
+        place = 0
+        while place < len(pool):
+            other = pool[place]
+            shared = max(min(best[3], other[3]) - max(best[1], other[1]), 0)
+            if other[0] == best[0] and shared / (best[3] - best[1] + other[3] - other[1] - shared) > 0.5:
+                pool.pop(place)  # the next one comes to its place and is passed over
+            place += 1
+    return kept
+
+
+def random_release_video(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hills of expression length, some at the ends; others saturated, of few levels, with equal pulses, a first frame alone."""
+    rng, kind = np.random.default_rng(seed), seed % 5
+    length = int(rng.integers(20, 400))
+    values = np.zeros(length)
+    for _ in range(int(rng.integers(1, 9))):
+        centre = rng.choice([0, length - 1, rng.integers(length)])
+        values = np.maximum(values, hill(length, centre, rng.uniform(1.5, 12), rng.uniform(0.3, 1)))
+    values = np.clip(values + rng.normal(0, 0.03, length), 0, 1)
+    scores = np.clip(rng.random((length, 2)) + np.array([0.3, 0.2]), 0, 1)
+    if kind == 1:
+        values, scores = np.where(values > 0.6, 1.0, values), np.where(scores > 0.5, 1.0, 0.0)
+    if kind == 2:
+        values, scores = np.round(values * 4) / 4, np.round(scores * 2) / 2
+    if kind == 3:  # which of equally good proposals are the best 2 or 8 hangs on the order of soft-NMS
+        values, scores = np.zeros(length), np.ones((length, 2))
+        for start in range(6, length - 20, 20):
+            values[start : start + 12] = rng.choice([0.35, 0.95, 0.95])
+    if kind == 4 and length > 80:
+        half = int(rng.integers(14, 20))  # a run in one of twice its length: an overlap of exactly one half
+        values[20 : 21 + 2 * half], scores[20:60, 0] = 0.0, 1.0
+        values[20 : 20 + 2 * half], values[22 : 22 + half] = 0.45, 1.0
+        values[:3], scores[0] = [1.0, 0.1, 0.1], 1.0
+    return values, scores
+
+
+@pytest.mark.parametrize("dataset", RELEASE_THRESHOLDS)
+def test_300_random_videos_give_the_proposals_of_a_loop_of_the_release(dataset: str) -> None:
+    total = at_the_end = 0
+    for seed in range(300):
+        values, scores = random_release_video(seed)
+        expected = sorted(
+            released_loop(values.tolist(), scores.tolist(), dataset), key=lambda row: (row[0], row[1], row[3])
+        )
+        found = proposals.propose(values, scores, released_params(dataset))
+        frames = found[["onset", "apex", "offset"]].to_numpy().tolist()
+        rows = [(CLASSES.index(name), *own) for name, own in zip(found["class"], frames, strict=True)]
+        assert rows == [row[:4] for row in expected], seed
+        assert found["score"].to_numpy() == pytest.approx([row[4] for row in expected]), seed
+        total += len(rows)
+        at_the_end += sum(row[3] == len(values) for row in rows)
+    assert total > 300
+    assert at_the_end > 20
+
+
+def test_a_run_at_the_end_of_a_video_ends_one_frame_after_it_and_has_a_native_frame() -> None:
+    values = np.concatenate([np.zeros(30), np.full(20, 0.9)])
+    found = proposals.propose(values, classes(50), released_params("casme2"))
+    assert found[["onset", "offset"]].to_numpy().tolist() == [[30, 50]]
+    located = proposal_tables.locate(found, "s", "v", np.arange(50) * 7, 30.0)
+    assert located[["native_onset", "native_offset"]].to_numpy().tolist() == [[210, 343]]
+
+
 # Files -------------------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +446,7 @@ def test_written_proposals_hold_native_frames_and_seconds(tmp_path: Path) -> Non
     for name in ("onset", "apex", "offset"):
         assert (found[f"native_{name}"] == 7 * found[name]).all()
         assert found[f"{name}_s"].to_numpy() == pytest.approx(found[f"native_{name}"].to_numpy() / 200)
-    assert store.describe(out)["provenance"]["parameters"]["flank"] == 0.25
+    assert store.describe(out)["provenance"]["parameters"]["score"] == "release"
 
 
 def test_frames_that_are_not_valid_are_in_no_proposal(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ MAE = {"start": 3, "end": 4, "none": 5, "apex": 7}
 
 
 def overlap(first, second):
-    frames = set(range(first[0], first[1] + 1)), set(range(second[0], second[1] + 1))
+    frames = set(range(*first)), set(range(*second))  # half-open, as in the release
     return len(frames[0] & frames[1]) / len(frames[0] | frames[1])
 
 

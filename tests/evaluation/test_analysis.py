@@ -12,6 +12,7 @@ from pfes.evaluation import analysis
 from pfes.evaluation.analysis import AnalysisFiles
 from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, write_evaluation
 from pfes.evaluation.protocol_table import protocol_table
+from pfes.evaluation.protocols import PROTOCOLS
 from pfes.evaluation.statistics import BootstrapParameters
 from tests.timelines import table, videos
 
@@ -63,7 +64,7 @@ def test_differences_are_of_the_second_experiment_from_the_first(run: dict[str, 
 
 def test_protocols_stand_side_by_side_and_no_paper_beside_ones_own_videos(run: dict[str, pd.DataFrame]) -> None:
     rows = run["protocol_table"]
-    assert len(rows) == 2 * 4
+    assert len(rows) == 2 * len(PROTOCOLS)
     assert not rows["published"].any()
 
 
@@ -140,23 +141,23 @@ def test_a_run_without_any_proposal_leaves_tables_that_can_be_read(tmp_path: Pat
 
 
 def test_kept_epochs_give_the_oracle_and_the_last_epoch(tmp_path: Path) -> None:
-    """Two subjects, one instance each: epoch 0 finds that of a, epoch 1 that of b; the epoch chosen on others is 0."""
+    """Two subjects, one instance each: epoch 7 finds that of a, epoch 8 that of b; the epoch chosen on others is 7."""
     listed = pd.DataFrame({"video_id": ["a1", "b1"], "subject": ["a", "b"], "sampled_fps": 30.0})
     expressions = found([("a1", "macro", 10, 40), ("b1", "macro", 10, 40)])
-    right = {0: found([("a1", "macro", 10, 40)]), 1: found([("b1", "macro", 10, 40)])}
+    right = {7: found([("a1", "macro", 10, 40)]), 8: found([("b1", "macro", 10, 40)])}
     paths = []
     for fold in ("a", "b"):
         tables = [own[own["video_id"] == f"{fold}1"].assign(epoch=epoch) for epoch, own in right.items()]
         path = tmp_path / f"{fold}.parquet"
-        store.write_table(path, "epoch_proposals", pd.concat(tables), {"parameters": {"epochs": [0, 1, 2]}})
+        store.write_table(path, "epoch_proposals", pd.concat(tables), {"parameters": {"epochs": [7, 8, 9]}})
         paths.append(path)
-    first = write(tmp_path, "proposals", right[0])
+    first = write(tmp_path, "proposals", right[7])
     inputs = write(tmp_path, "videos", listed), write(tmp_path, "expressions", expressions)
     run = judge_run(*inputs, {"x": {0: [first]}}, PARAMS)
-    choices = analysis.epoch_choices(run, {"x": "inner"}, {"x": {0: paths}})
-    assert sorted(choices["oracle"]["x"][0]["video_id"]) == ["a1", "b1"]
+    choices, kept = analysis.epoch_choices(run, {"x": "inner"}, {"x": {0: paths}})
+    assert sorted(kept["x"][0]) == [7, 8, 9]
     assert choices["inner"]["x"][0]["video_id"].tolist() == ["a1"]
     assert len(choices["fixed"]["x"][0]) == 0  # the last epoch spotted nothing
-    rows = protocol_table(listed, expressions, choices)
+    rows = protocol_table(listed, expressions, choices, kept)
     strict = rows[rows["protocol"] == "strict"].set_index("epochs")["overall"]
-    assert strict.to_dict() == {"fixed": 0.0, "inner": pytest.approx(2 / 3), "oracle": 1.0}
+    assert strict.to_dict() == {"fixed": 0.0, "inner": pytest.approx(2 / 3), "oracle": 1.0, "oracle-class": 1.0}

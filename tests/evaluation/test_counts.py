@@ -122,7 +122,7 @@ ROW = st.tuples(
 ROWS = st.lists(ROW, max_size=12)
 
 
-PROTOCOLS = st.sampled_from(["strict", "gim-release", "megc2020", "megc-strs"])
+PROTOCOLS = st.sampled_from(["strict", "gim-release", "megc2020", "megc-strs", "he-2021"])
 
 
 def scores(

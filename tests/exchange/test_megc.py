@@ -15,7 +15,8 @@ FRAMES = ("onset", "apex", "offset")
 
 # What the list has otherwise, by the rule of ours that made the difference; its own rule beside it.
 DIFFERENCES = {
-    ("casme2", "offset", "offset 0: onset + 20"): 43,  # the list: offset := apex, in one of the 44 the same
+    ("casme2", "offset", "offset 0: onset + 20"): 42,  # the list: offset := apex
+    ("casme2", "offset", "offset 0: as in the published arrays"): 2,  # likewise
     ("casme2", "apex", "apex after the repaired offset: midpoint"): 7,  # follows from it; the list keeps the apex
     ("casme2", "apex", "apex after offset: midpoint"): 3,  # the list keeps the apex
     ("samm_lv", "onset", "onset 0: first frame"): 10,  # the list keeps 0
@@ -64,7 +65,7 @@ def test_all_859_instances_agree_but_for_the_known_rules(shared_data):
                 assert column in rules, f"{name} row {label.row}: {column} {mine} against {other}, no rule of ours"
                 differences[name, column, rules[column].rule] += 1
     assert (instances, dict(differences)) == (859, DIFFERENCES)
-    assert same == 859 - 43 - 3 - 10 - 6
+    assert same == 859 - 44 - 3 - 10 - 6
 
 
 def test_where_the_list_differs_it_follows_its_own_rule(shared_data):

@@ -249,7 +249,7 @@ def test_the_command_prints_json_with_the_figures_on_top(tmp_path: Path) -> None
 def test_the_command_prints_a_table_of_every_protocol(tmp_path: Path) -> None:
     truth = write(tmp_path, "truth.csv", "d,a,macro,10,29")
     out = run("--instances", truth, "--proposals", truth, "--all-protocols")
-    for name in ("strict", "gim-release", "megc2020", "megc-strs"):
+    for name in ("strict", "gim-release", "megc2020", "megc-strs", "he-2021"):
         assert name in out
     assert "1.0000" in out
 

@@ -84,3 +84,29 @@ def test_onset_after_offset_is_named():
 def test_unknown_shape_names_the_known_ones():
     with pytest.raises(InputError, match=", ".join(SHAPES)):
         pseudo_intensity(TAU, 0.5, "box")
+
+
+def test_step_is_0_before_the_apex_and_1_from_it_to_the_offset():
+    curve = pseudo_intensity(np.array([-0.1, 0, 0.29, 0.3, 0.6, 1, 1.1]), 0.3, "step")
+    assert curve.tolist() == [0, 0, 0, 1, 1, 1, 0]
+
+
+def test_a_shuffled_triangle_has_its_values_in_an_order_of_its_own():
+    rng = np.random.default_rng(1)
+    tau = np.concatenate([[-0.1], TAU, [1.1]])
+    clips = [rng.integers(0, 255, (18, 4, 4)).astype(np.uint8) for _ in range(20)]
+    triangle = pseudo_intensity(tau, 0.4)
+    curves = [pseudo_intensity(tau, 0.4, "shuffled", crops) for crops in clips]
+    for curve, crops in zip(curves, clips, strict=True):
+        assert sorted(curve) == sorted(triangle)
+        assert curve[0] == curve[-1] == 0  # outside of the expression nothing moves
+        np.testing.assert_array_equal(curve, pseudo_intensity(tau, 0.4, "shuffled", crops))
+    assert len({tuple(curve) for curve in curves}) == 20
+    mean = np.mean(curves, axis=0)[1:-1]
+    assert mean.max() - mean.min() < 0.5  # the position tells little: it is no triangle on average
+
+
+@pytest.mark.parametrize("shape", ["gim", "shuffled"])
+def test_shapes_made_from_pixels_need_the_crops(shape):
+    with pytest.raises(ValueError, match=f"{shape} needs the crops"):
+        pseudo_intensity(TAU, 0.4, shape)

@@ -71,6 +71,30 @@ def test_attention_is_softmax_attention_per_head():
     torch.testing.assert_close(attention(qkv, 3), expected)
 
 
+def test_block_dropout_is_at_24_places_and_nowhere_in_eval_mode(monkeypatch):
+    """One head, so that its attention weights are one call: 6 blocks of 4 places."""
+    seen = []
+    drop = functional.dropout
+    monkeypatch.setattr(functional, "dropout", lambda x, p=0.5, *rest: seen.append((p, x.shape)) or drop(x, p, *rest))
+    SpotFormer(12, 1, STANDALONE_PADDING, dropout=0.3, block_dropout=0.1)(snippets(4))
+    places = [shape for p, shape in seen if p == 0.1]
+    assert len(places) == 24
+    assert [p for p, _ in seen if p != 0.1] == [0.3]  # the embedding
+    attended = [shape[-2:] for shape in places if shape[-1] == shape[-2]]  # keys by queries
+    assert attended == [(n, n) for n in (10, 17, 3, 8, 3, 2)]
+    seen.clear()
+    SpotFormer(12, 1, block_dropout=0.1).eval()(snippets(4))
+    SpotFormer(12, 1)(snippets(4))
+    assert len(seen) == 2  # the embedding's
+
+
+def test_dropped_attention_weights_are_scaled_up():
+    qkv = torch.randn(4000, 3, 3 * 2, generator=torch.Generator().manual_seed(2))
+    torch.manual_seed(0)
+    mean = attention(qkv, 1, 0.5).mean(0)
+    torch.testing.assert_close(mean, attention(qkv, 1).mean(0), atol=0.05, rtol=0)
+
+
 @pytest.mark.parametrize("padding", [0, 1])
 def test_time_down_is_batch_norm_and_convolution(padding):
     down, x = TimeDown(8, padding), torch.randn(3, 2, 9, 8)

@@ -141,7 +141,7 @@ def test_intervals_and_comparison_are_those_of_the_evaluation(files: RunFiles, p
 
 def test_other_protocols_stand_beside_strict_and_no_published_row_beside_the_demo(page: str) -> None:
     rows = [row[:2] for row in Reader(page).rows]
-    named = ("strict", "gim-release", "megc2020", "megc-strs")
+    named = ("strict", "gim-release", "megc2020", "megc-strs", "he-2021")
     protocols = [row[1] for row in rows if row[0] == "learned" and row[-1] in named]
     assert protocols == list(named)
     assert "as published" not in page

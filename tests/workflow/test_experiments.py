@@ -5,11 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pfes.base.config import build, expanded, experiment_changes, load_experiment, read_experiment
+from pfes.base.config import (
+    build,
+    check,
+    expanded,
+    experiment_changes,
+    load_experiment,
+    merged,
+    read_experiment,
+)
 from pfes.base.errors import InputError
 from pfes.datasets.points import PointParameters
-from pfes.decoding.proposals import SpotParameters
-from pfes.training.fold import TrainingParameters
+from pfes.methods.registry import spot_parameters, training_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER, SCHEMAS = ROOT / "config" / "experiments", ROOT / "workflow" / "schemas"
@@ -17,16 +24,33 @@ DEFAULTS = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 
 NO_LIMIT = {"min_frames": 1, "max_frames": 100000, "min_score": -1, "max_per_video": 100000}
 RELEASE_SPOT = {
-    "spot.flank": 0.2, "spot.class_weight": 0.2, "spot.both_classes": True, "spot.class_threshold": 0.5,
+    "spot.score": "release", "spot.released": True, "spot.both_classes": True, "spot.class_threshold": 0.5,
     "spot.smooth_frames": 1, "spot.length_first": False,
-    "spot.macro.min_frames": 14, "spot.macro.max_frames": 239,
-    "spot.micro.min_frames": 8, "spot.micro.max_frames": 14, "spot.micro.max_s": None,
+    "spot.macro.min_frames": 15, "spot.macro.max_frames": 240,
+    "spot.micro.min_frames": 9, "spot.micro.max_frames": 15, "spot.micro.max_s": None,
 }  # fmt: skip
-CONFERENCE_SPOT = {
-    "spot.both_classes": False, "spot.sigma": None, "spot.micro.max_s": None,
+CONFERENCE = {
+    "training.method": "conference", "training.gim.variance_over": "d_l", "training.gim.overlap": "random-frame",
+    "training.gim.half_widths": None, "training.loss.norm_over": "sum", "training.loss.contrast": 1.4e-4,
+    "training.loss.contrast_over": "sum", "training.loss.temperature": 0.5,
+    "spot.score": "eq15", "spot.both_classes": False, "spot.class_by": "s", "spot.sigma": None, "spot.micro.max_s": None,
     **{f"spot.{name}.{key}": value for name in ("macro", "micro") for key, value in NO_LIMIT.items()},
 }  # fmt: skip
+NO_IAC, BCE, HARD = (
+    {"training.loss.contrast": 0}, {"training.loss.intensity": "bce"}, {"training.gim.strategy": "hard"},
+)  # fmt: skip
+ON_CONFERENCE = {
+    "labels_hard": HARD, "labels_cosine": {"training.gim.strategy": "cosine"},
+    "labels_class_wise": {"training.gim.strategy": "class-wise"},
+    "mse": HARD | NO_IAC, "mse_gim": NO_IAC, "bce": BCE | HARD | NO_IAC, "bce_gim": BCE | NO_IAC, "bce_iac": BCE | HARD,
+    "bce_gim_iac": BCE,
+    **{f"overlap_{rule}": {"training.gim.overlap": rule} for rule in ("higher", "lower")},
+    **{f"kc_{frames}": {"training.gim.k_c": [frames, 16]} for frames in (16, 24, 40, 48)},
+    "norm_mean": {"training.loss.norm_over": "mean"}, "contrast_mean": {"training.loss.contrast_over": "mean"},
+    "class_s_bar": {"spot.class_by": "s_bar"}, "soft_nms": {"spot.sigma": 0.3, "spot.nms_iou": 1.0},
+}  # fmt: skip
 SUPERVISED = {
+    "model.padding": [0, 0, 1, 1], "model.block_dropout": 0.1,
     "training.method": "supervised", "training.epochs": 100, "training.learning_rate": 2e-4,
     "training.weight_decay": 0.1, "training.decay_every": 1, "training.decay": 0.96,
 }  # fmt: skip
@@ -34,8 +58,9 @@ JOURNAL = {"training.method": "journal"}
 # experiment -> every key that it sets, itself or by its base
 CHANGES = {
     "journal": JOURNAL,
-    "conference": {"training.method": "conference", "training.loss.contrast": 1.4e-4, **CONFERENCE_SPOT},
-    "conference_samm_lv": {"training.method": "conference", "training.loss.contrast": 2e-5, **CONFERENCE_SPOT},
+    "baseline": {"training.method": "baseline"},
+    "conference": CONFERENCE,
+    **{f"conference_{name}": CONFERENCE | own for name, own in ON_CONFERENCE.items()},
     "as_released": {"training.method": "as_released", **RELEASE_SPOT},
     "supervised": SUPERVISED,
     "supervised_demo": {**SUPERVISED, "training.learning_rate": 4e-3, "training.weight_decay": 0.0},
@@ -50,7 +75,9 @@ CHANGES = {
     "labels_cosine": {**JOURNAL, "training.gim.strategy": "cosine"},
     "labels_class_wise": {**JOURNAL, "training.gim.strategy": "class-wise"},
     "labels_noisy": {**JOURNAL, "training.gim.label_pass": "as_released"},
-    **{f"overlap_{rule}": {**JOURNAL, "training.gim.overlap": rule} for rule in ("random", "higher", "lower", "later")},
+    **{f"overlap_{rule}": {**JOURNAL, "training.gim.overlap": rule} for rule in ("higher", "lower", "later")},
+    "overlap_random": {**JOURNAL, "training.gim.overlap": "random-instance"},
+    "overlap_random_frame": {**JOURNAL, "training.gim.overlap": "random-frame"},
     **{f"kc_{frames}": {**JOURNAL, "training.gim.k_c": [frames, 16]} for frames in (16, 24, 32, 40, 48)},
     "points_gaussian": {**JOURNAL, "points.mode": "gaussian", "points.spread": 0.18},
     **{f"points_{mode}": {**JOURNAL, "points.mode": mode} for mode in ("apex", "uniform", "middle")},
@@ -88,8 +115,8 @@ def test_an_experiment_changes_exactly_what_is_listed(name):
 def test_an_experiment_is_a_whole_valid_configuration(name):
     """The schema allows it and the dataclasses that the stages are given accept it."""
     config = load_experiment(FOLDER, name, SCHEMAS, DEFAULTS)
-    build(TrainingParameters, config["training"])
-    build(SpotParameters, config["spot"])
+    training_parameters(config["training"])
+    spot_parameters(config["spot"])
     build(PointParameters, config["points"])
     assert len(read_experiment(FOLDER, name, SCHEMAS)["description"]) > 10
 
@@ -105,7 +132,7 @@ def test_the_groups_are_the_tables_of_the_papers():
         return set(expanded({"experiments": group}, FOLDER)["experiments"]) - {"cached"}
 
     labels = {"journal", "labels_hard", "labels_cosine", "labels_class_wise", "labels_noisy"}
-    overlap = {"journal", "overlap_higher", "overlap_lower", "overlap_later"}
+    overlap = {"journal", "overlap_higher", "overlap_lower", "overlap_later", "overlap_random_frame"}
     kc = {"journal", "kc_16", "kc_24", "kc_40", "kc_48"}
     loss = {"journal", "loss_bce", *(f"loss_without_{term}" for term in ("gim", "iac", "smooth", "norm", "reward"))}
     assert members("main") == {"conference", "journal", "as_released", "supervised"}
@@ -113,6 +140,45 @@ def test_the_groups_are_the_tables_of_the_papers():
     assert members("points") == {"journal", "points_apex", "points_uniform", "points_middle"}
     assert members("noise") == {"journal", "points_apex", "noise_05", "noise_10", "noise_30", "noise_50"}
     assert members("ablation") == labels | overlap | kc | loss
+
+
+def test_constants_of_a_dataset_reach_every_experiment_of_a_method_and_leave_ablations_their_point():
+    """experiments=main on SAMM-LV runs conference with 2e-5; CAS(ME)^3 trains the supervised system for 90 epochs."""
+    samm, casme2, casme3 = (
+        merged(DEFAULTS, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+        for name in ("samm_lv", "casme2", "casme3")
+    )
+
+    def training(name, config):
+        return load_experiment(FOLDER, name, SCHEMAS, config)["training"]
+
+    for name in expanded({"experiments": ["table1", "table2", "table4", "table5"]}, FOLDER)["experiments"]:
+        if name != "supervised":
+            assert training(name, samm)["loss"]["contrast"] == 2e-5, name
+            assert training(name, samm)["loss"]["norm"] == 0.3, name
+            assert training(name, casme2)["loss"]["contrast"] == 1.4e-4, name
+            assert training(name, casme2)["loss"]["norm"] == 2.5, name
+    assert training("conference_mse_gim", samm)["loss"]["contrast"] == 0
+    assert training("journal", samm)["loss"]["contrast"] == training("as_released", samm)["loss"]["contrast"] == 2e-6
+    assert training("supervised", samm)["supervised"]["macro_weight"] == 0.55
+    assert training("supervised", casme2)["supervised"]["macro_weight"] == 0.5
+    assert (training("supervised", casme3)["epochs"], training("journal", casme3)["epochs"]) == (90, 100)
+    limits = [load_experiment(FOLDER, "as_released", SCHEMAS, config)["spot"] for config in (samm, casme2, casme3)]
+    assert [own["macro"]["min_score"] for own in limits] == [0.4, 0.5, 0.3]
+    assert [own["micro"]["max_per_video"] for own in limits] == [8, 2, 2]
+
+
+def test_constants_of_the_method_of_the_run_reach_an_experiment_that_names_none(tmp_path):
+    write(tmp_path, own="training: {mirror: 0.5}")
+    config = merged(DEFAULTS, {"constants": {"journal": {"training": {"epochs": 7}}}})
+    assert load_experiment(tmp_path, "own", SCHEMAS, config)["training"]["epochs"] == 7
+
+
+def test_constants_of_an_unknown_method_or_section_are_named():
+    with pytest.raises(InputError, match=r"unknown key 'constants.journl'; did you mean 'journal'"):
+        check(merged(DEFAULTS, {"constants": {"journl": {}}}), SCHEMAS / "config.schema.yaml", "config")
+    with pytest.raises(InputError, match=r"unknown key 'constants.journal.flow'"):
+        check(merged(DEFAULTS, {"constants": {"journal": {"flow": {}}}}), SCHEMAS / "config.schema.yaml", "config")
 
 
 def test_no_group_has_the_name_of_an_experiment():

@@ -33,6 +33,7 @@ RERUNS = {
     "model": {"train"},
     "training": {"train"},
     "training.supervised": set(),  # the experiment is journal
+    "training.as_released": set(),
     **{f"training.{key}": set() for key in ("device", "compile", "chunk_frames", "chunk_memory_mb")},
     **{f"training.{key}": set() for key in ("deterministic", "tensorboard")},
     "spot": {"spot", "epoch_proposals", "experiment"},
@@ -50,9 +51,10 @@ OTHER = {  # where a step from the default is refused
     "training.gim.half_widths": [[8, 18], [4, 8]],
     "evaluate.bootstrap.level": 0.9,
 }
-NOT_ALONE = {"faces.backend", "training.cached", "training.epoch_choice", "training.early_stop"}  # need more than a key
+# These need more than a key.
+NOT_ALONE = {"faces.backend", "training.cached", "training.epoch_choice", "training.early_stop", "spot.one_based"}
 # These change which jobs there are, or what they are given, and not the parameters of a rule; or they are shown alone.
-OTHERWISE = {"run", "seeds", "experiments", "folds", "intensity", "training.method"}
+OTHERWISE = {"run", "seeds", "experiments", "folds", "constants", "intensity", "training.method"}
 
 
 def another(value: Any, schema: Mapping[str, Any]) -> Any:

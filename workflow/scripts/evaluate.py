@@ -10,5 +10,4 @@ with stage(snakemake.log[0]):
     params = build(EvaluateParameters, p.settings["evaluate"])
     run = judge_run(i.videos, i.expressions, nested(p.proposals), params)
     write_evaluation(run, Outputs(o.metrics, o.counts, o.matches, o.summary), p.run)
-    dataset = p.settings["dataset"]["name"]
-    analyse_run(run, p.analysis, AnalysisFiles(dataset, p.chosen, nested(p.kept), p.flow, p.truth))
+    analyse_run(run, p.analysis, AnalysisFiles(p.dataset, p.chosen, nested(p.kept), p.flow, p.truth))

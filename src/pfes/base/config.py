@@ -45,24 +45,41 @@ def expanded(config: Mapping[str, Any], folder: Path | str) -> dict[str, Any]:
 
 
 def load_experiment(folder: Path | str, name: str, schemas: Path | str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``config`` with what the experiment ``{name}.yaml`` in ``folder`` changes, checked against ``schemas``."""
-    result = merged(config, experiment_changes(folder, name, schemas))
+    """Return ``config`` with what the experiment ``{name}.yaml`` in ``folder`` changes, checked against ``schemas``.
+
+    What ``constants`` of the config says of the experiment's method is part of that, see ``experiment_changes``.
+    """
+    constants = config.get("constants", {})
+    result = merged(config, experiment_changes(folder, name, schemas, constants, config["training"]["method"]))
     check(result, Path(schemas) / "config.schema.yaml", str(_path(folder, name)))
     return result
 
 
-def experiment_changes(folder: Path | str, name: str, schemas: Path | str) -> dict[str, Any]:
-    """Return the sections that an experiment changes, those of its ``base`` included, its own over them."""
+def experiment_changes(
+    folder: Path | str, name: str, schemas: Path | str, constants: Mapping[str, Any] | None = None, method: str = ""
+) -> dict[str, Any]:
+    """Return the sections that an experiment changes, those of its ``base`` included, its own over them.
+
+    Parameters
+    ----------
+    constants : method -> sections that the dataset sets for it. They lie over the file that chooses the method and under
+        those that build on it, so that an ablation keeps what it is about.
+    method : of an experiment whose files choose none.
+    """
     lineage: list[str] = []
-    changes: dict[str, Any] = {}
+    files: list[dict[str, Any]] = []
     base: str | None = name
     while base is not None:
         if base in lineage:
             raise InputError(f"{_path(folder, name)}: its base leads back to itself: {' -> '.join([*lineage, base])}")
         lineage.append(base)
-        own = read_experiment(folder, base, schemas)
-        sections = {key: value for key, value in own.items() if key not in ABOUT}
-        changes, base = merged(sections, changes), own.get("base")
+        files.insert(0, read_experiment(folder, base, schemas))
+        base = files[0].get("base")
+    chosen = [own.get("training", {}).get("method") for own in files]
+    changes = {} if any(chosen) else dict((constants or {}).get(method, {}))
+    for own, method_of_file in zip(files, chosen, strict=True):
+        changes = merged(changes, {key: value for key, value in own.items() if key not in ABOUT})
+        changes = merged(changes, (constants or {}).get(method_of_file, {}))
     return changes
 
 

@@ -17,12 +17,17 @@ def lengths(intervals: Intervals) -> NDArray[np.int64]:
     return intervals[:, 1] - intervals[:, 0] + 1
 
 
-def iou(first: Intervals, second: Intervals) -> NDArray[np.float64]:
-    """Return the intersection over union ``[N, M]`` in [0, 1] of two sets of intervals ``[N, 2]`` and ``[M, 2]``."""
+def iou(first: Intervals, second: Intervals, *, half_open: bool = False) -> NDArray[np.float64]:
+    """Return the intersection over union ``[N, M]`` in [0, 1] of two sets of intervals ``[N, 2]`` and ``[M, 2]``.
+
+    ``half_open`` reads them as [onset, offset), without their last frame; two empty ones have 0.
+    """
+    extra = 0 if half_open else 1
     onset = np.maximum(first[:, None, 0], second[None, :, 0])
     offset = np.minimum(first[:, None, 1], second[None, :, 1])
-    intersection = np.maximum(offset - onset + 1, 0)
-    return intersection / (lengths(first)[:, None] + lengths(second)[None, :] - intersection)
+    intersection = np.maximum(offset - onset + extra, 0)
+    length = (first[:, 1] - first[:, 0] + extra)[:, None] + (second[:, 1] - second[:, 0] + extra)[None, :]
+    return intersection / np.maximum(length - intersection, 1)
 
 
 def runs(mask: NDArray[np.bool_]) -> Intervals:
@@ -36,12 +41,14 @@ def as_intervals(onset: object, offset: object) -> Intervals:
     return np.stack([np.asarray(onset, np.int64), np.asarray(offset, np.int64)], axis=-1).reshape(-1, 2)
 
 
-def nms(intervals: Intervals, scores: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
-    """Return the positions kept by hard NMS, best score first: no IoU with a better one is above ``threshold``."""
+def nms(
+    intervals: Intervals, scores: NDArray[np.float64], threshold: float, *, half_open: bool = False
+) -> NDArray[np.int64]:
+    """Return the positions kept by hard NMS, best score first: no ``iou`` with a better one is above ``threshold``."""
     waiting = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     while len(waiting):
         best, waiting = int(waiting[0]), waiting[1:]
         kept.append(best)
-        waiting = waiting[iou(intervals[best : best + 1], intervals[waiting])[0] <= threshold]
+        waiting = waiting[iou(intervals[best : best + 1], intervals[waiting], half_open=half_open)[0] <= threshold]
     return np.array(kept, np.int64)

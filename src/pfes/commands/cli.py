@@ -333,33 +333,31 @@ def labels(
 
 @app.command("import-features")
 def import_features(
-    features: Annotated[Path, typer.Argument(help="Object array .npy of [T, 17, n, 2] per video, n >= 10.")],
-    out: Annotated[Path, typer.Option(help="Folder for snippets, videos and expressions.")],
-    annotations: Annotated[Path | None, typer.Option(help="Object array .npy of [I, 3 or 4] per video.")] = None,
-    names: Annotated[Path | None, typer.Option(help="Array .npy of subject/video per video.")] = None,
-    fps: Annotated[float, typer.Option(help="Frames per second of the features.")] = 30.0,
-    first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in annotations.")] = 0,
+    features: Annotated[
+        Path, typer.Argument(help="Object array .npy of [T, 17, n, 2] per video; n is 10, or 13 or more.")
+    ],
+    annotations: Annotated[
+        Path, typer.Option(help="Folder of videoname, segments, labels and labels_gau_frame (.npy).")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the dataset and its configuration, run.yaml.")],
+    dataset: Annotated[str | None, typer.Option(help="casme2, samm_lv or casme3; else by the names of videos.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second of the features; else those of the dataset.")
+    ] = None,
+    first_frame: Annotated[
+        int | None, typer.Option(min=0, max=1, help="Number of the first frame in annotations; else 1 on casme2, 0.")
+    ] = None,
 ) -> None:
-    """Convert features in the published layout to those of pfes, without running code that they may hold."""
+    """Convert published features to a dataset of the workflow, without running code that they may hold."""
     from pfes.exchange.published import import_published
 
-    count = import_published(features, out, annotations=annotations, names=names, fps=fps, first_frame=first_frame)
-    console.print(f"{count} videos: {out}/snippets, videos.parquet, expressions.parquet", soft_wrap=True)
-
-
-@app.command()
-def train(
-    folder: Annotated[Path, typer.Argument(help="Folder that import-features wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder for points, model and log.")],
-    held_out: Annotated[list[str] | None, typer.Option(help="Subject that is not trained on; may be repeated.")] = None,
-    config: Annotated[Path, typer.Option(help="Configuration, with defaults beside it.")] = Path("config/config.yaml"),
-    seed: Annotated[int, typer.Option(help="Seed of points and training.")] = 0,
-) -> None:
-    """Train one model on imported features; whole leave-one-subject-out runs are the workflow's."""
-    from pfes.exchange.published import train_imported
-
-    train_imported(folder, out, config, held_out=held_out or [], seed=seed)
-    console.print(f"{out}/model.pt, log.parquet, apexes.parquet", soft_wrap=True)
+    found = import_published(features, annotations, out, dataset=dataset, fps=fps, first_frame=first_frame)
+    points = "with their points" if found.points else "points are drawn: not every instance has a published one"
+    repeated = f", {found.repeated} repeated rows left out" if found.repeated else ""
+    console.print(f"{found.dataset}: {found.videos} videos, {found.instances} instances{repeated}; {points}")
+    console.print(
+        f"snakemake --workflow-profile workflow/profiles/default --configfile {out}/run.yaml --cores N", soft_wrap=True
+    )
 
 
 @app.command()
@@ -367,7 +365,7 @@ def evaluate(
     instances: Annotated[Path, typer.Option(help="List of labelled expressions, CSV or Parquet.")],
     proposals: Annotated[Path, typer.Option(help="List of predicted intervals, CSV or Parquet.")],
     videos: Annotated[Path | None, typer.Option(help="List of all videos; else those in the two lists count.")] = None,
-    protocol: Annotated[str, typer.Option(help="strict, gim-release, megc2020 or megc-strs.")] = "strict",
+    protocol: Annotated[str, typer.Option(help="strict, gim-release, megc2020, megc-strs or he-2021.")] = "strict",
     iou: Annotated[float, typer.Option(help="Least intersection over union of a hit.")] = 0.5,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Dataset to score; repeat for several. Else those the proposals name.")

@@ -21,6 +21,7 @@ ADAPTERS: dict[str, Callable[[Mapping[str, Any], Path], Release]] = {
     "casme2": casme2.load,
     "samm_lv": samm_lv.load,
     "casme3": casme3.load,
+    "published": generic.load_imported,
 }
 RELEASED = ("casme2", "samm_lv", "casme3")  # official releases, found at dataset.root
 
@@ -44,6 +45,8 @@ def load(
     """
     if name not in ADAPTERS:
         raise InputError(f"dataset.name: {name!r} is not known; expected one of {', '.join(ADAPTERS)}")
+    if name == "published" and not settings.get("root"):
+        raise InputError("dataset.root is missing; point it to the folder that pfes import-features wrote")
     if name in RELEASED and not labels_only and not settings.get("root"):
         raise InputError(f"dataset.root is missing; point it to your copy of {name}, see config/README.md")
     release = ADAPTERS[name](settings, Path(folder))

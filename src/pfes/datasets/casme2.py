@@ -11,8 +11,8 @@ instance are videos too.
 
 Repairs
 -------
-An offset of 0 becomes onset + 20 (``official``) or 2 apex - onset (``apex-symmetric``). An apex that then lies outside
-becomes the midpoint.
+An offset of 0 becomes onset + 20 (``official``; two rows have another offset in the published arrays of GIM, EXCEPTIONS) or
+2 apex - onset (``apex-symmetric``). An apex that then lies outside becomes the midpoint.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +28,7 @@ from pfes.datasets.release import Release
 
 FPS = 30.0
 OFFICIAL_FRAMES = 20
+EXCEPTIONS = {("s26", "0503", 408): 448, ("s31", "0507", 1500): 1521}  # (subject, video, onset): offset, frames from 1
 _FOLDERS = (15, 16, 19, 20, 21, 22, 23, 24, 25, 26, 27, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 40)
 SUBJECTS = {str(number): f"s{folder}" for number, folder in enumerate(_FOLDERS, start=1)}
 WORDS = {
@@ -69,11 +70,14 @@ def read_rows(workbook: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
         yield Row(row, subjects.get(number, ""), words.get(word, ""), label, frames, problem)
 
 
-def repair(frames: Frames, policy: str) -> Iterator[Fix]:
+def repair(row: Row, frames: Frames, policy: str) -> Iterator[Fix]:
     """Yield the repair of an offset of 0, and of an apex that lies after the repaired offset."""
     if frames["offset"] != 0:
         return
-    if policy == "official":
+    exception = EXCEPTIONS.get((row.subject, row.video, frames["onset"]))
+    if policy == "official" and exception is not None:
+        yield "offset", exception, "offset 0: as in the published arrays"
+    elif policy == "official":
         yield "offset", frames["onset"] + OFFICIAL_FRAMES, f"offset 0: onset + {OFFICIAL_FRAMES}"
     else:
         yield "offset", 2 * frames["apex"] - frames["onset"], "offset 0: 2 apex - onset"

@@ -66,6 +66,12 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
     return Release(videos, expressions, repairs, empty(REFUSAL_COLUMNS), (*sources, str(sheet)), first, named)
 
 
+def load_imported(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
+    """Read the sheets in ``root``, a folder that ``pfes import-features`` wrote; the path of a video is its snippets."""
+    sheets = {name: str(Path(settings["root"], f"{name}.csv")) for name in ("videos", "expressions")}
+    return load({**settings, **sheets, "first_frame": 0}, folder)
+
+
 def read_videos(sheet: Path) -> tuple[Video, ...]:
     """Return the recordings of a videos sheet, or the videos in a folder; raises InputError that names every bad row."""
     return _videos_in(sheet) if sheet.is_dir() else _videos(sheet, read_sheet(sheet, VIDEO_SHEET))

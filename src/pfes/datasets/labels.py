@@ -30,6 +30,7 @@ MICRO_S = 0.5  # the limit between micro- and macro-expressions, s
 
 Frames = dict[str, int]
 Fix = tuple[str, int, str]  # column, new value, rule
+Mend = Callable[["Row", Frames], Iterator[Fix]]
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ def collect(
     *,
     fps: float,
     first_frame: int,
-    mend: Callable[[Frames], Iterator[Fix]] = lambda frames: iter(()),
+    mend: Mend = lambda row, frames: iter(()),
     longest_s: Mapping[str, float | None] | None = None,
 ) -> Labels:
     """Return the labels of ``rows``.
 
     Parameters
     ----------
-    mend : yields the release's own repairs of {onset, apex, offset}, each applied before the next is asked for.
+    mend : yields the release's own repairs of a row's {onset, apex, offset}, each applied before the next is asked for.
     longest_s : greatest length of a class, s; longer instances are left out.
     """
     labels: list[tuple[Any, ...]] = []
@@ -160,14 +161,12 @@ def _frames(label: Mapping[str, Any]) -> int:
     return int(label["native_offset"] - label["native_onset"] + 1)
 
 
-def _mended(
-    row: Row, mend: Callable[[Frames], Iterator[Fix]], first: int
-) -> tuple[Frames, list[tuple[str, Any, int, str]]]:
+def _mended(row: Row, mend: Mend, first: int) -> tuple[Frames, list[tuple[str, Any, int, str]]]:
     """Return usable frame numbers of a row and its repairs (column, found, value, rule)."""
     if row.label not in CLASSES:
         raise InputError(f"class {row.label!r}, expected a macro- or micro-expression")
     frames, fixes = _whole(row)
-    for column, value, rule in _all_fixes(frames, mend):
+    for column, value, rule in _all_fixes(row, frames, mend):
         found = text(row.cells.get(column)) if column not in {fix[0] for fix in fixes} else str(frames[column])
         fixes.append((column, found, value, rule))
         frames[column] = value
@@ -193,9 +192,9 @@ def _whole(row: Row) -> tuple[Frames, list[tuple[str, Any, int, str]]]:
     return frames, fixes
 
 
-def _all_fixes(frames: Frames, mend: Callable[[Frames], Iterator[Fix]]) -> Iterator[Fix]:
+def _all_fixes(row: Row, frames: Frames, mend: Mend) -> Iterator[Fix]:
     """Yield the release's own repairs, then the midpoint for an apex that lies outside."""
-    yield from mend(frames)
+    yield from mend(row, frames)
     onset, apex, offset = (frames[name] for name in FRAMES)
     if onset <= offset and not onset <= apex <= offset:
         where = f"apex {apex}" if apex in (0, -1) else "apex before onset" if apex < onset else "apex after offset"

@@ -11,9 +11,9 @@ from pfes.datasets.demo import DemoParameters
 class DatasetParameters:
     """Where recordings and labels come from."""
 
-    name: Literal["demo", "generic", "casme2", "samm_lv", "casme3"] = setting(
+    name: Literal["demo", "generic", "casme2", "samm_lv", "casme3", "published"] = setting(
         "generic",
-        "adapter: generic (two sheets, or a folder of videos), casme2, samm_lv, casme3 (official releases) or demo (rendered here)",
+        "adapter: generic (two sheets, or a folder of videos), casme2, samm_lv, casme3 (official releases), published (features that pfes import-features wrote) or demo (rendered here)",
     )
     videos: str = setting(
         "config/videos.csv",
@@ -32,7 +32,14 @@ class DatasetParameters:
         False,
         "generic: subjects whose names look alike (Anna and anna, 1 and 01) are different people; false stops the run",
     )
-    root: str | None = setting(None, "official releases: folder of your copy")
+    root: str | None = setting(
+        None, "official releases: folder of your copy; published: folder of the imported features"
+    )
+    of: str | None = setting(
+        None,
+        "published: dataset that the features are of, whose published figures stand beside",
+        enum=("casme2", "samm_lv", "casme3", None),
+    )
     labels: str | None = setting(None, "official releases: label file; null is the one in or beside root")
     repair: Literal["official", "apex-symmetric"] = setting(
         "official", "casme2: an offset of 0 becomes onset + 20 (official) or 2 apex - onset (apex-symmetric)"

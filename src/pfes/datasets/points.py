@@ -45,6 +45,9 @@ class PointParameters:
         "where the labelled frame of an expression lies: gaussian, apex, uniform, middle or given (column point of the expressions)",
     )
     spread: float = setting(0.18, "standard deviation of gaussian, share of the duration", minimum=0.001, maximum=10)
+    one_based: bool = setting(
+        False, "frames as the release of GIM reads those of CAS(ME)^2: counted from 1 where features count from 0"
+    )
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -57,7 +60,11 @@ def write_points(expressions_path: Path | str, out_path: Path | str, params: Poi
     """Draw one point per row of an ``expressions`` table and write the ``points`` table."""
     expressions = store.read_table(expressions_path, "expressions")
     made = provenance.record("points", {**asdict(params), "seed": seed}, [expressions_path])
-    store.write_table(out_path, "points", draw_points(expressions, params, seed), made)
+    points = draw_points(expressions, params, seed)
+    if params.one_based:  # one later, as far as a frame of the video is known to be there
+        last = expressions.groupby("video_id")["offset"].max()
+        points["frame"] = np.minimum(points["frame"] + 1, points["video_id"].map(last)).astype(np.int64)
+    store.write_table(out_path, "points", points, made)
 
 
 def draw_points(expressions: pd.DataFrame, params: PointParameters, seed: int) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def read_rows(cells: pd.DataFrame) -> Iterator[Row]:
         yield Row(row, fields[0], "".join(fields[1:2]), label, frames, problem)
 
 
-def repair(frames: Frames) -> Iterator[Fix]:
+def repair(row: Row, frames: Frames) -> Iterator[Fix]:
     """Yield the repair of an onset of 0."""
     if frames["onset"] == 0:
         yield "onset", 1, "onset 0: first frame"

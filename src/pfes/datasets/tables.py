@@ -75,8 +75,11 @@ def _video_row(video: Video, sampling: decode.SamplingParameters) -> tuple[dict[
     clock, n_native, reason = decode.Clock(video.fps or sampling.fps), 0, None
     if video.path:
         try:
-            clock = decode.recording_clock(video.path, video.fps, ranked=video.ranked)
-            n_native = decode.count_frames(video.path)
+            if Path(video.path).suffix == ".h5":  # imported features: a frame is a sampled frame
+                clock, n_native = decode.Clock(video.fps), len(store.read(video.path, "snippets")["valid"])
+            else:
+                clock = decode.recording_clock(video.path, video.fps, ranked=video.ranked)
+                n_native = decode.count_frames(video.path)
         except InputError as error:
             reason = str(error)
     n_frames = len(decode.sampling_map(clock, n_native, sampling)) if n_native else 0

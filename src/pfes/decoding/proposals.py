@@ -9,10 +9,12 @@ Intervals are inclusive ``[onset, offset]``, 0-based, int64.
 Steps
 -----
 1. Runs of intensity above each of several thresholds ([P25]).
-2. Score of a run: its mean intensity minus that of its flanks, the outer-inner contrast, OIC ([P25] eq. 15).
+2. Score of a run: its mean intensity less that of its flanks, the outer-inner contrast (``contrast``).
 3. Class of a run: every class whose score at the run's apex, its frame of highest intensity, passes a threshold.
 4. Per class: Gaussian soft-NMS rescales the scores, then limits on length and score, hard NMS, the best few per video
    ([J26]).
+
+``released`` takes all of this as the published code has it, see ``released_proposals``.
 
 Sources
 -------
@@ -20,12 +22,11 @@ Sources
 Expression Spotting", ICLR 2025. [J26] its journal version, doi 10.1109/TBIOM.2026.3651893, and the released code.
 Soft-NMS: Bodla, Singh, Chellappa, Davis, ICCV 2017, doi 10.1109/ICCV.2017.593.
 
-Differences from the released code
-----------------------------------
-- A run is its frames; the release adds one frame at the end, so that its length limits count one frame more.
-- A run found at several thresholds counts once; the release lets soft-NMS suppress the copies.
-- A flank is .25 of the length ([P25]) and the class score does not enter the score; the release takes .2 and adds .2
-  of the class score at the apex (``flank=.2, class_weight=.2``).
+Differences
+-----------
+- Unless ``released``: a run is its frames (the release adds one at the end), and counts once where several thresholds
+  find it (the release keeps the copies, and soft-NMS lets them suppress others).
+- A flank of eq. 15 is L / 4 frames rounded down (ours); the printed denominator L / 2 stays, rounded or cut.
 - A frame without a face has intensity 0, so that no proposal covers it; the release has no such notion.
 - The upper length limit of a micro-expression is also bound to ``max_s`` seconds, for rates below 30 fps.
 - ``length_first`` (off) applies the length limits before soft-NMS, so that no run of impossible length suppresses
@@ -33,6 +34,7 @@ Differences from the released code
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -44,7 +46,11 @@ from pfes.base.intervals import Intervals, iou, lengths, nms, runs
 from pfes.base.records import CLASSES, FRAME_COLUMNS
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Score = Literal["eq15", "release"]
+ClassScore = Literal["s", "s_bar"]
+RELEASE_FLANK, RELEASE_CLASS_WEIGHT = 0.2, 0.2
 
 
 @dataclass(frozen=True)
@@ -69,18 +75,14 @@ class SpotParameters(Sections):
     thresholds: tuple[float, ...] = setting(
         (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), "intensities above which frames form a run (ICLR 2025)"
     )
-    flank: float = setting(
-        0.25,
-        "length of the flanks of the OIC score, share of the run: .25 in eq. 15, .2 in the release",
-        minimum=0,
-        maximum=2,
+    score: Score = setting(
+        "release",
+        "score of a run: eq15 (ICLR 2025), or release, which the published score thresholds belong to (METHOD 8)",
     )
     class_threshold: float = setting(
         0.5, "a run has each class whose score at its apex is above this (ICLR 2025: .5)", minimum=0, maximum=1
     )
-    class_weight: float = setting(
-        0.0, "share of the class score at the apex that is added to the score: 0 in eq. 15, .2 in the release"
-    )
+    class_by: ClassScore = setting("s", "the class score that is compared with it: s, or s_bar, s times the intensity")
     both_classes: bool = setting(
         True, "keep both classes of a run when both pass (journal); false keeps the one of the higher score"
     )
@@ -92,6 +94,13 @@ class SpotParameters(Sections):
         1, "moving average over the intensity, frames, odd; 1 is none (ours)", minimum=1, maximum=101
     )
     length_first: bool = setting(False, "limit the length before soft-NMS instead of after it (ours)")
+    released: bool = setting(
+        False, "candidates, soft-NMS, limits and NMS as in the published code, whose proposals end one frame later"
+    )
+    one_based: bool = setting(
+        False,
+        "proposals one frame earlier, from 0 on: what the release's labels of CAS(ME)^2, counted from 1, make of its score",
+    )
     macro: ClassLimits = setting(
         ClassLimits(min_frames=15, max_frames=240, min_score=0.3, max_per_video=8), "limits of macro-expressions"
     )
@@ -101,6 +110,12 @@ class SpotParameters(Sections):
     )
 
     def __post_init__(self) -> None:
+        if self.one_based and not self.released:
+            raise InputError("spot: one_based belongs to released; set both, or leave it out")
+        for name, allowed in (("score", Score), ("class_by", ClassScore)):
+            value, known = getattr(self, name), get_args(allowed)
+            if value not in known:
+                raise InputError(f"spot: {name} {value!r} is not known; expected one of {', '.join(known)}")
         if self.smooth_frames % 2 == 0:
             raise InputError(f"spot: smooth_frames is {self.smooth_frames}, expected an odd number; 1 is none")
         for name in CLASSES:
@@ -145,20 +160,73 @@ def propose(
     """
     curve, classes, mask = _checked(intensity, class_scores, valid)
     curve = np.where(mask, moving_average(curve, params.smooth_frames, mask), 0.0)
+    if params.released:
+        found = released_proposals(curve, classes, params, fps)
+        frames = ["onset", "apex", "offset"]
+        return found.assign(**(found[frames] - 1).clip(lower=0)) if params.one_based else found
     candidates = threshold_runs(curve, params.thresholds)
-    apexes = apex_frames(curve, candidates)
-    at_apex = classes[apexes]  # (N, 2)
-    passed = at_apex > params.class_threshold
-    if not params.both_classes:
-        passed &= at_apex == at_apex.max(axis=1, keepdims=True)
-    contrast = oic(curve, candidates, params.flank)
+    apexes, at_apex, passed = _classified(curve, classes, candidates, params)
     tables = []
     for index, (name, limits) in enumerate(zip(CLASSES, (params.macro, params.micro), strict=True)):
         chosen = np.flatnonzero(passed[:, index])
-        scores = contrast[chosen] + params.class_weight * at_apex[chosen, index]
+        scores = contrast(curve, candidates[chosen], at_apex[chosen, index], params.score)
         kept, scores = select(candidates[chosen], scores, limits, params, fps)
         tables.append(_table(name, curve, candidates[chosen][kept], apexes[chosen][kept], scores))
     return pd.concat(tables, ignore_index=True)
+
+
+def released_proposals(curve: Floats, classes: Floats, params: SpotParameters, fps: float) -> pd.DataFrame:
+    """Return the proposals that the published code makes of ``curve`` [T] and ``classes`` [T, 2]; columns as ``propose``.
+
+    A proposal ends one frame after its run, at T where the run ends with the video, and its length counts that frame.
+    Copies of a run found at several thresholds all take part in soft-NMS, whose overlap counts both ends; a threshold
+    that frame 0 alone exceeds finds nothing. The overlap of the hard NMS is half-open. That both classes are one pool
+    there changes nothing: with the published thresholds no proposal drops two others.
+    """
+    above = [runs(curve > threshold) for threshold in params.thresholds]
+    found = np.concatenate([np.empty((0, 2), np.int64), *(own for own in above if own.any())])
+    apexes, at_apex, passed = _classified(curve, classes, found, params)
+    tables = []
+    for kind, (name, limits) in enumerate(zip(CLASSES, (params.macro, params.micro), strict=True)):
+        chosen = np.flatnonzero(passed[:, kind])
+        scores = contrast(curve, found[chosen], at_apex[chosen, kind], params.score)
+        ends = found[chosen] + [0, 1]
+        order, scores = _soft_order(ends, scores, params.sigma)
+        fits = (lengths(ends) >= limits.min_frames) & (lengths(ends) <= limits.longest(fps))
+        pool = order[(fits & (scores >= limits.min_score))[order]]
+        best = pool[nms(ends[pool], scores[pool], params.nms_iou, half_open=True)[: limits.max_per_video]]
+        best = best[np.lexsort((ends[best, 1], ends[best, 0]))]
+        table = _table(name, curve, found[chosen[best]], apexes[chosen[best]], scores[best])
+        tables.append(table.assign(offset=table["offset"] + 1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _classified(
+    curve: Floats, classes: Floats, candidates: Intervals, params: SpotParameters
+) -> tuple[Ints, Floats, Mask]:
+    """Return for N candidates the apex [N], both class scores there [N, 2], and which classes the candidate has [N, 2]."""
+    apexes = apex_frames(curve, candidates)
+    at_apex = classes[apexes]
+    compared = at_apex if params.class_by == "s" else at_apex * curve[apexes, None]
+    passed = compared > params.class_threshold
+    if not params.both_classes:
+        passed &= compared == compared.max(axis=1, keepdims=True)
+    return apexes, at_apex, passed
+
+
+def _soft_order(intervals: Intervals, scores: Floats, sigma: float | None) -> tuple[Ints, Floats]:
+    """Return the order [N] in which the release's soft-NMS takes intervals [N, 2], and the rescaled scores [N].
+
+    The one that is taken changes places with the first of those that wait, which decides between equal scores.
+    """
+    order, rescaled = np.arange(len(scores)), np.array(scores, np.float64)
+    for place in range(len(order)):
+        best = place + int(np.argmax(rescaled[order[place:]]))
+        order[[place, best]] = order[[best, place]]
+        rest = order[place + 1 :]
+        if sigma is not None:
+            rescaled[rest] *= np.exp(-(iou(intervals[order[place : place + 1]], intervals[rest])[0] ** 2) / sigma)
+    return order, rescaled
 
 
 def threshold_runs(curve: Floats, thresholds: tuple[float, ...]) -> Intervals:
@@ -167,19 +235,29 @@ def threshold_runs(curve: Floats, thresholds: tuple[float, ...]) -> Intervals:
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
 
 
-def oic(curve: Floats, intervals: Intervals, flank: float) -> Floats:
-    """Return the outer-inner contrast [N] of intervals [N, 2]: mean inside minus mean of both flanks ([P25] eq. 15).
+def contrast(curve: Floats, intervals: Intervals, class_scores: Floats, score: Score) -> Floats:
+    """Return the scores [N] of runs [N, 2] of ``curve`` [T].
 
-    A flank is int(flank x length) frames, cut at the ends of the video; the two are averaged as one; empty flanks
-    count 0.
+    ``eq15`` ([P25]): mean inside - (2 / L) sum over L / 4 frames on each side. ``release``: mean inside - mean over the
+    frames there are of ceil(.2 L) before and floor(.2 L) after (0 if there are none) + .2 ``class_scores`` [N].
+    Flanks are cut at the ends of the video. Equal stretches have equal scores to the last digit, which ties hang on.
     """
-    total = np.concatenate([[0.0], np.cumsum(curve, dtype=np.float64)])  # total[t]: sum of the frames before t
-    onset, end = intervals[:, 0], intervals[:, 1] + 1
-    width = (flank * lengths(intervals) + 1e-9).astype(np.int64)
-    left, right = np.maximum(onset - width, 0), np.minimum(end + width, len(curve))
-    inside = total[end] - total[onset]
-    outside = total[right] - total[left] - inside
-    return inside / (end - onset) - outside / np.maximum(right - left - (end - onset), 1)
+    length, inside, both = lengths(intervals), _sums(curve, intervals), np.empty_like(intervals)
+    if score == "eq15":
+        both[:] = intervals + np.stack([-(length // 4), length // 4], axis=1)
+    else:  # the release cuts both ends to whole frames towards 0
+        both[:] = intervals + RELEASE_FLANK * np.stack([-length, length], axis=1)
+    sides = [np.stack(side, axis=1) for side in ((both[:, 0], intervals[:, 0] - 1), (intervals[:, 1] + 1, both[:, 1]))]
+    sides = [np.clip(side, [0, -1], [len(curve), len(curve) - 1]) for side in sides]
+    outside = sum(_sums(curve, side) for side in sides)
+    if score == "eq15":
+        return np.asarray(inside / length - 2 / length * outside)
+    count = sum(lengths(side) for side in sides)
+    return np.asarray(inside / length - outside / np.maximum(count, 1) + RELEASE_CLASS_WEIGHT * class_scores)
+
+
+def _sums(curve: Floats, intervals: Intervals) -> Floats:
+    return np.array([curve[onset : offset + 1].sum() for onset, offset in intervals], np.float64)
 
 
 def apex_frames(curve: Floats, intervals: Intervals) -> NDArray[np.int64]:

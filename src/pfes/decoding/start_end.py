@@ -14,11 +14,11 @@ Steps, per class
    probability in [a + near, a + far]; both ranges are cut at the ends of the video, where at least its first or last
    frame stays in them. Of equal probabilities the frame nearest to a is taken.
 3. It is kept if start beats end at s and end beats start at e.
-4. Score = P_start(s) P_end(e) P_apex(a). NMS, then the best few per video.
+4. Score = P_start(s) P_end(e) P_apex(a). NMS, whose IoU is half-open, then the best few per video.
 
-Differences from the release
-----------------------------
-IoU counts both ends of an interval, the release's does not. A frame without a face has probability 0 throughout.
+Difference from the release
+---------------------------
+A frame without a face has probability 0 throughout.
 """
 
 from dataclasses import dataclass
@@ -95,7 +95,9 @@ def decode(
     for c, (name, reach) in enumerate(zip(CLASSES, (params.macro_reach, params.micro_reach), strict=True)):
         start, end, apex = scores[:, START[c]], scores[:, END[c]], scores[:, APEX[c]]
         found, score = candidates(start, end, apex, reach, params.apex_threshold)
-        best = nms(as_intervals(found[:, 0], found[:, 2]), score, params.nms_iou)[: params.max_per_video]
+        best = nms(as_intervals(found[:, 0], found[:, 2]), score, params.nms_iou, half_open=True)[
+            : params.max_per_video
+        ]
         best = best[np.lexsort((found[best, 2], found[best, 0]))]
         means = [apex[onset : offset + 1].mean() for onset, _, offset in found[best]]
         columns = (

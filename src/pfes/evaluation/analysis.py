@@ -37,7 +37,7 @@ from pfes.evaluation.breakdown import (
 from pfes.evaluation.counts import Judged, judge
 from pfes.evaluation.error_analysis import find_errors, video_causes
 from pfes.evaluation.metrics import Files, JudgedRun, Key, stack
-from pfes.evaluation.protocol_table import oracle_proposals, protocol_table
+from pfes.evaluation.protocol_table import Kept, Runs, protocol_table
 
 TABLES = (
     "intervals", "differences", "protocol_table", "by_iou", "recall_by", "precision_recall", "apex_errors", "errors",
@@ -57,8 +57,8 @@ class AnalysisFiles:
     chosen
         experiment -> how its epoch was chosen, ``fixed`` (default) or ``inner``.
     kept
-        Files of kind ``epoch_proposals`` of the experiments that kept their epochs: they give the choice ``oracle``, and
-        ``fixed`` (the last one) where the epoch was chosen otherwise.
+        Files of kind ``epoch_proposals`` of the experiments that kept their epochs: they give the oracles, and ``fixed``
+        (the last one) where the epoch was chosen otherwise.
     flow
         video_id -> file of kind ``flow``, for the causes of errors.
     truth
@@ -78,7 +78,7 @@ def analyse_run(run: JudgedRun, out: Mapping[str, Path | str], files: AnalysisFi
     strict = judged if params.protocol == "strict" else {
         key: judge(videos, expressions, table, "strict", params.iou) for key, table in runs.items()
     }  # fmt: skip
-    choices = epoch_choices(run, files.chosen, files.kept)
+    choices, kept = epoch_choices(run, files.chosen, files.kept)
     causes = video_causes(files.flow)
     values: dict[str, Property] = {"duration": (durations(videos, expressions), DURATIONS_S, "s")}
     if files.truth:
@@ -88,7 +88,7 @@ def analyse_run(run: JudgedRun, out: Mapping[str, Path | str], files: AnalysisFi
     }
     tables = {
         **run.trust.tables(),
-        "protocol_table": protocol_table(videos, expressions, choices, dataset=files.dataset, iou=params.iou),
+        "protocol_table": protocol_table(videos, expressions, choices, kept, dataset=files.dataset, iou=params.iou),
         "by_iou": _each(runs, lambda own: f1_over_iou(videos, expressions, own, params.protocol)),
         "recall_by": _recall_by(judged, values),
         "precision_recall": _each(
@@ -108,22 +108,17 @@ def _by_experiment(runs: Mapping[Key, pd.DataFrame]) -> dict[str, dict[int, pd.D
     return found
 
 
-def epoch_choices(
-    run: JudgedRun, chosen: Mapping[str, str], kept: Files
-) -> dict[str, dict[str, dict[int, pd.DataFrame]]]:
-    """Return epoch choice -> experiment -> seed -> proposals, as ``protocol_table`` takes them; ``oracle`` by ``strict``."""
+def epoch_choices(run: JudgedRun, chosen: Mapping[str, str], kept: Files) -> tuple[dict[str, Runs], Kept]:
+    """Return epoch choice -> experiment -> seed -> proposals, and the proposals of kept epochs; see ``protocol_table``."""
     runs = _by_experiment(run.proposals)
-    choices: dict[str, dict[str, dict[int, pd.DataFrame]]] = {"fixed": {}, "inner": {}, "oracle": {}}
+    choices: dict[str, dict[str, dict[int, pd.DataFrame]]] = {"fixed": {}, "inner": {}}
     for name, seeds in runs.items():
         choices[chosen.get(name, "fixed")][name] = dict(seeds)
-    for name, files in kept.items():
-        for seed, paths in files.items():
-            by_epoch = read_epochs(paths)
-            best = oracle_proposals(run.videos, run.expressions, by_epoch, iou=run.params.iou)
-            choices["oracle"].setdefault(name, {})[seed] = best
-            if name not in runs or chosen.get(name) == "inner":
-                choices["fixed"].setdefault(name, {})[seed] = by_epoch[max(by_epoch)]
-    return choices
+    by_epoch = {name: {seed: read_epochs(paths) for seed, paths in files.items()} for name, files in kept.items()}
+    for name, found in by_epoch.items():
+        if name not in runs or chosen.get(name) == "inner":
+            choices["fixed"][name] = {seed: own[max(own)] for seed, own in found.items()}
+    return dict(choices), by_epoch
 
 
 def read_epochs(paths: Iterable[Path | str]) -> dict[int, pd.DataFrame]:

@@ -31,7 +31,7 @@ class EvaluateParameters:
     protocol: str = setting(
         "strict",
         "how proposals are counted (docs/evaluation.md)",
-        enum=("strict", "gim-release", "megc2020", "megc-strs"),
+        enum=("strict", "gim-release", "megc2020", "megc-strs", "he-2021"),
     )
     iou: float = setting(0.5, "least overlap of a hit, intersection over union", minimum=0.05, maximum=1)
     bootstrap: BootstrapParameters = setting(BootstrapParameters(), "intervals over subjects and p values")

@@ -18,14 +18,16 @@ strict
 gim-release
     The scorer of the GIM release (ActivityNet's, cut to counts). Per class, proposals by falling score; each takes the
     free instance of highest IoU. Intervals are half-open, [onset, offset) of the same numbers: one frame shorter.
-    Proposals of a class that the subject of the video has no instance of are not counted. The release also chooses the
-    epoch on the test subject: see the column ``oracle`` of the protocol table.
+    Proposals of a class that the subject of the video has no instance of are not counted, nor are those in a video without
+    any instance, which is not in the release's list. The release also chooses the epoch on the test subject: see the
+    rows ``oracle`` of the protocol table. Its loop over subjects leaves out samm_024, casme_29 and casme_35, whose totals
+    one of its scripts keeps and another loses; here they count as all others.
 
     Differences from ``strict``
     - Greedy matching can lose pairs, so only lowers F1: two instances close together, one proposal that fits both.
     - IoU without the last frame: intervals of a and b frames that share c have (c-1)/(a+b-c-1) instead of c/(a+b-c),
       so a pair at the threshold can fall below it. On the macro scores of SL-Swin (CAS(ME)^2) 70 pairs instead of 71.
-    - Ignoring proposals of absent classes can only raise F1. The epoch chosen on the test subject likewise.
+    - Ignoring proposals of absent classes and videos can only raise F1. The epoch chosen on the test subject likewise.
     Differences from the release
     - Of equal scores the earlier row goes first, and of equal IoU the earlier instance; the release leaves both to an
       unstable sort. Without scores the order of the rows decides.
@@ -58,6 +60,17 @@ megc-strs
     Differences from the challenge's code
     - There, videos without instances and subjects without proposals are left out altogether, which can only raise F1:
       their false proposals, or their misses, go unseen. Here every video counts.
+
+he-2021
+    What He, ACM MM 2021, was scored with (METHOD 10b.5). Classes are ignored. An instance looks at the proposals of its
+    video in the order of the rows and stops at the first whose half-open IoU reaches .2; it is found if that IoU also
+    reaches the threshold. tp: instances found; fp: proposals that found none. A pair counts for the class of the
+    instance, a false proposal for its own class. The published list counts its proposals from 0 beside labels from 1:
+    ``pfes evaluate`` does so too (SHIFT), a run of the workflow does not.
+
+    Differences from ``strict``
+    - The right place in the wrong class is a hit, and one proposal may find several instances.
+    - A bad proposal that comes first hides a good one.
 """
 
 from collections.abc import Callable, Mapping
@@ -116,9 +129,11 @@ def strict(truth: Side, found: Side, iou: float) -> Matching:
 
 
 def gim_release(truth: Side, found: Side, iou: float) -> Matching:
-    """Match greedily by score, intervals half-open, and ignore classes that the subject has no instance of."""
+    """Match greedily by score, intervals half-open, and ignore classes and videos without instances."""
     present = set(zip(truth.subject.tolist(), truth.kind.tolist(), strict=True))
-    counted = [pair in present for pair in zip(found.subject.tolist(), found.kind.tolist(), strict=True)]
+    labelled = set(truth.video.tolist())
+    rows = zip(found.video.tolist(), found.subject.tolist(), found.kind.tolist(), strict=True)
+    counted = [video in labelled and (subject, kind) in present for video, subject, kind in rows]
     rank = np.empty(len(found.score), np.int64)
     rank[np.argsort(-found.score, kind="stable")] = np.arange(len(rank))
     return Matching(greedy(_overlaps(truth, found, iou, extra=0), rank), np.array(counted, bool))
@@ -135,12 +150,24 @@ def megc_strs(truth: Side, found: Side, iou: float) -> Matching:
     return Matching(earliest_of_each(overlaps), np.ones(len(found.video), bool))
 
 
+def he_2021(truth: Side, found: Side, iou: float) -> Matching:
+    """Give each instance the first proposal of the video that touches it by .2, whatever its class, if it reaches ``iou``."""
+    touching = find_overlaps(truth.intervals, truth.video, found.intervals, found.video, TOUCH, extra=0)
+    first = earliest_of_each(touching)
+    return Matching(first[first.iou >= iou], np.ones(len(found.video), bool))
+
+
 PROTOCOLS: Mapping[str, Protocol] = {
     "strict": strict,
     "gim-release": gim_release,
     "megc2020": megc2020,
     "megc-strs": megc_strs,
+    "he-2021": he_2021,
 }
+TOUCH = 0.2  # IoU at which an instance of he-2021 stops looking
+SHIFT = {
+    "he-2021": -1
+}  # frames by which a published list of proposals was moved against its labels when it was counted
 FALSE_IS_THE_REST = ("megc2020",)  # fp is the number of proposals less tp; elsewhere that of unmatched proposals
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from pfes.base.errors import InputError
 from pfes.base.records import RESULT_CLASSES
 from pfes.evaluation.counts import judge, totals
+from pfes.evaluation.protocols import SHIFT
 from pfes.evaluation.statistics import BootstrapParameters, bootstrap_f1, plain
 from pfes.exchange.lists import read_lists
 
@@ -58,6 +59,7 @@ def score_lists(
     chosen, left_out = _chosen_datasets(tables, datasets)
     tables = {name: table[table["dataset"].isin(chosen)].reset_index(drop=True) for name, table in tables.items()}
     known, truth, found = tables["videos"], tables["instances"], tables["proposals"]
+    found[["onset", "offset"]] += SHIFT.get(protocol, 0)
     judged = judge(known, truth, found, protocol, iou)
     result = {
         **totals(truth, found, judged),

@@ -8,6 +8,8 @@ flow           magnitude of the ROI flow (feature difference of ``baseline``) at
 position       the mean triangle of the clips of the other subjects at each step: what the position in the clip alone
                tells. A system that does no better has read nothing from the face.
 
+published      what [W25] prints for its full system on this very dataset (``intensity.of``), against its own triangle
+
 References
 ----------
 triangle       the pseudo-intensity that the labels give, which [W25] reports against: what systems were trained on
@@ -32,6 +34,7 @@ from pfes.methods.baseline import BaselineParameters, class_magnitudes
 
 METRICS = ("spearman", "kendall", "mae")
 CLIP_KEY = ["subject", "video_id", "instance"]
+PUBLISHED = {"samm": {"spearman": 0.9014, "kendall": 0.7999}, "casme_ii": {"spearman": 0.9116, "kendall": 0.8168}}
 UNSCALED = ("GIM", "flow")  # only their order means something
 
 
@@ -119,6 +122,12 @@ def summary_table(clips: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def published_row(dataset: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the row of ``summary_table`` that [W25] prints for ``dataset``; what it does not print is NaN."""
+    said = {"system": "published", "reference": "triangle", "class": "all", "clips": 0, "seeds": 0, "constant": 0.0}
+    return pd.DataFrame([{**dict.fromkeys(columns, np.nan), **said, **PUBLISHED[dataset]}])
+
+
 def mean_columns(part: pd.DataFrame, metrics: Sequence[str], scaled: Sequence[str]) -> dict[str, float]:
     """Return mean, ``_low`` and ``_high`` (95 % over subjects) and ``_seed_sd`` of ``metrics``; NaN for one not ``scaled``."""
     found: dict[str, float] = {}
@@ -140,10 +149,12 @@ def score_curves(
     truth_paths: Mapping[str, Path | str] | None = None,
     score_paths: Mapping[int, Sequence[Path | str]] | None = None,
     snippet_paths: Mapping[str, Path | str] | None = None,
+    dataset: str | None = None,
 ) -> None:
     """Read curves, truth, GIM's scores and snippets, and write the tables ``intensity_clips`` and ``intensity_metrics``.
 
     ``curve_paths``: (system, seed) -> one file per fold. ``score_paths``: seed -> scores.h5 of each fold.
+    ``dataset``: key of PUBLISHED, whose figures stand in the summary.
     """
     curves = {
         key: pd.concat([store.read_table(path, "intensity_curves") for path in paths], ignore_index=True)
@@ -154,7 +165,10 @@ def score_curves(
     inputs = [path for paths in curve_paths.values() for path in paths]
     made = provenance.record("intensity_compare", {}, inputs)
     store.write_table(out_clips, "intensity_clips", clips, made)
-    store.write_table(out_summary, "intensity_metrics", summary_table(clips), made)
+    summary = summary_table(clips)
+    theirs = [] if dataset is None else [published_row(dataset, [str(name) for name in summary.columns])]
+    rows = pd.concat([summary, *theirs], ignore_index=True)
+    store.write_table(out_summary, "intensity_metrics", rows, made)
 
 
 def read_others(
@@ -179,6 +193,8 @@ def rich_table(rows: pd.DataFrame, metrics: Mapping[str, str], title: str) -> Ta
     table = Table("system", "against", metrics[first], "95 %", *list(metrics.values())[1:], "seeds", title=title)
     for row in rows.to_dict("records"):
         means = ["" if np.isnan(row[metric]) else f"{row[metric]:.3f}" for metric in metrics]
-        interval = "" if np.isnan(row[first]) else f"{row[f'{first}_low']:.2f} to {row[f'{first}_high']:.2f}"
-        table.add_row(str(row["system"]), str(row["reference"]), means[0], interval, *means[1:], str(row["seeds"]))
+        interval = "" if np.isnan(row[f"{first}_low"]) else f"{row[f'{first}_low']:.2f} to {row[f'{first}_high']:.2f}"
+        table.add_row(
+            str(row["system"]), str(row["reference"]), means[0], interval, *means[1:], str(row["seeds"] or "")
+        )
     return table

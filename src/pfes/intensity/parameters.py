@@ -22,6 +22,11 @@ class IntensityParameters:
     seeds: tuple[int, ...] | None = setting(
         None, "seeds of its trainings; null is those of the run", minItems=1, uniqueItems=True, items={"minimum": 0}
     )
+    of: str | None = setting(
+        None,
+        "clip dataset that the run is on, whose published figures stand in the table",
+        enum=("casme_ii", "samm", None),
+    )
     beside: bool = setting(
         True,
         "measure GIM's intensity and the flow on the same clips; false needs no spotting (clip datasets)",

@@ -48,7 +48,7 @@ LOG = logging.getLogger(__name__)
 class IntensityTrainingParameters:
     """How an intensity model is trained."""
 
-    shape: Shape = setting("triangle", "pseudo-intensity: triangle, half_sine, gaussian or gim")
+    shape: Shape = setting("triangle", "pseudo-intensity: triangle, half_sine, gaussian, gim, step or shuffled")
     epochs: int = setting(60, "passes over the training clips", minimum=1)
     batch: int = setting(8, "clips of one step", minimum=2)
     learning_rate: float = setting(

@@ -47,7 +47,7 @@ class TrainingParameters(Sections):
         "auto", "cpu, cuda, or auto for CUDA where there is one", changes_results=False, enum=("auto", "cpu", "cuda")
     )
     precision: Precision = setting(
-        "auto", "of SpotFormer's products: fp32, bf16, or auto for bf16 on CUDA and fp32 on the CPU"
+        "fp32", "of SpotFormer's products: fp32, bf16, or auto for bf16 on CUDA and fp32 on the CPU"
     )
     compile: bool = setting(
         False,

@@ -19,7 +19,7 @@ allowed, spans are longer and time grows; see LEVELS. Results equal those of the
 
 Differences
 -----------
-The embedding's dropout is drawn chunk by chunk, so that its random numbers differ from a plain step's.
+Dropout is drawn chunk by chunk, so that its random numbers differ from a plain step's.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,7 +72,7 @@ class _Chunked(torch.autograd.Function):
         inputs = list(snippets.split(chunk))
         for first, stop in zip(kept, (*kept[1:], len(stages)), strict=True):
             enter = model.embed.map if first == 0 else None
-            ctx.spans.append(_Span(stages[first:stop], inputs, enter, seed))
+            ctx.spans.append(_Span(stages[first:stop], inputs, enter, seed + first * 2**32))  # each draws its own
             inputs = ctx.spans[-1].forward()
         return torch.cat(inputs)
 

@@ -40,25 +40,28 @@ class SpotFormer(nn.Module):
     width : D, size of tokens and of the feature vector (256 in the paper); the feed-forward width too.
     heads : attention heads of width // heads channels each (4 of 64 in the paper).
     padding : of the four convolutions over time; JOINT_PADDING or STANDALONE_PADDING.
-    dropout : on the embedding, the only one.
+    dropout : on the embedding.
+    block_dropout : in the 24 places of the blocks, four each: attention weights, attention output, behind the GELU and
+        behind the last Linear of the feed-forward. The fully supervised SpotFormer has .1 there, the P-FES release 0.
     """
 
     def __init__(
-        self, width: int = 256, heads: int = 4, padding: Padding = JOINT_PADDING, dropout: float = 0.1
-    ) -> None:
+        self, width: int = 256, heads: int = 4, padding: Padding = JOINT_PADDING, dropout: float = 0.1,
+        block_dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         if width % heads:
             raise ValueError(f"SpotFormer: width {width} is not a multiple of {heads} heads")
         self.embed = Embedding(width, dropout)
-        self.space1, self.time1 = Block(width, heads), Block(width, heads)
+        self.space1, self.time1 = (Block(width, heads, block_dropout) for _ in range(2))
         self.pool1 = nn.BatchNorm1d(width)
         self.down1 = TimeDown(width, padding[0])
-        self.space2, self.time2 = Block(width, heads), Block(width, heads)
+        self.space2, self.time2 = (Block(width, heads, block_dropout) for _ in range(2))
         self.pool2 = nn.BatchNorm1d(width)
         self.down2 = TimeDown(width, padding[1])
-        self.time3 = Block(width, heads)
+        self.time3 = Block(width, heads, block_dropout)
         self.down3 = TimeDown(width, padding[2])
-        self.time4 = Block(width, heads)
+        self.time4 = Block(width, heads, block_dropout)
         self.down4 = TimeDown(width, padding[3])
 
     def forward(self, snippets: Tensor) -> Tensor:
@@ -134,9 +137,9 @@ class Embedding(nn.Module):
 class Block(nn.Module):
     """Residual attention over the last but one dimension, then a residual feed-forward, each after a BatchNorm."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.dropout = heads, dropout
         self.norm1, self.norm2 = nn.BatchNorm1d(width), nn.BatchNorm1d(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width)
@@ -145,11 +148,15 @@ class Block(nn.Module):
     def attend(self, tokens: Tensor, normalised: Tensor) -> Tensor:
         """Return tokens of the same shape [..., L, D]; attention runs over L."""
         sequences = normalised.reshape(-1, *tokens.shape[-2:])  # [B, L, D]
-        return tokens + self.out(attention(self.qkv(sequences), self.heads)).view(tokens.shape)
+        share = self.dropout if self.training else 0.0
+        return tokens + self._drop(self.out(attention(self.qkv(sequences), self.heads, share))).view(tokens.shape)
 
     def feed_forward(self, tokens: Tensor, normalised: Tensor) -> Tensor:
         """Return tokens of the same shape [..., D]."""
-        return tokens + self.mlp2(functional.gelu(self.mlp1(normalised)))
+        return tokens + self._drop(self.mlp2(self._drop(functional.gelu(self.mlp1(normalised)))))
+
+    def _drop(self, tokens: Tensor) -> Tensor:
+        return functional.dropout(tokens, self.dropout) if self.training and self.dropout else tokens
 
 
 class TimeDown(nn.Module):
@@ -176,12 +183,13 @@ def normalise(norm: nn.BatchNorm1d, tokens: Tensor) -> Tensor:
     return normalised.view(tokens.shape)
 
 
-def attention(qkv: Tensor, heads: int) -> Tensor:
+def attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
     """Return softmax(q k^T / sqrt(d)) v of every head, side by side.
 
     Parameters
     ----------
     qkv : [B, L, 3 D], queries, keys and values, each of ``heads`` times d channels.
+    dropout : share of the weights that are dropped.
 
     Returns
     -------
@@ -190,12 +198,14 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
     size = qkv.shape[-1] // (3 * heads)
     if qkv.is_cuda:
         q, k, v = qkv.unflatten(-1, (3, heads, size)).permute(2, 0, 3, 1, 4)  # each [B, heads, L, d]
-        return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(-2)
+        return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(-2)
     parts = qkv.split(size, -1)  # 3 heads views [B, L, d]: no copy
-    return torch.cat([_head(*parts[head::heads]) for head in range(heads)], -1)
+    return torch.cat([_head(*parts[head::heads], dropout=dropout) for head in range(heads)], -1)
 
 
-def _head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _head(q: Tensor, k: Tensor, v: Tensor, *, dropout: float) -> Tensor:
     # keys by queries, so that the softmax is not over the last dimension: four times faster for tiny L
     weights = torch.bmm(k, (q * q.shape[-1] ** -0.5).transpose(1, 2)).softmax(1)  # [B, L keys, L queries]
+    if dropout:
+        weights = functional.dropout(weights, dropout)
     return torch.bmm(weights.transpose(1, 2), v)

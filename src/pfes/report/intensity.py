@@ -44,4 +44,6 @@ def intensity_section(files: RunFiles) -> dict[str, Any] | None:
 def _with_interval(row: dict[str, Any], metric: str) -> str | None:
     if np.isnan(row[metric]):
         return None
+    if np.isnan(row[f"{metric}_low"]):  # a published figure
+        return number(row[metric])
     return f"{number(row[metric])} ({number(row[f'{metric}_low'])} to {number(row[f'{metric}_high'])})"

@@ -80,12 +80,13 @@ def locate(
 ) -> pd.DataFrame:
     """Add to proposals (FRAME_COLUMNS) the video, native frames and seconds: PROPOSAL_COLUMNS.
 
-    ``native_frame`` [T] is the native frame of each sampled frame; seconds are sampled frame / ``fps``.
+    ``native_frame`` [T] is the native frame of each sampled frame, that of the last one also of frame T, where the
+    release ends a proposal; seconds are sampled frame / ``fps``.
     """
     table = proposals.assign(subject=subject, video_id=video_id)
     for name in ("onset", "apex", "offset"):
         frames = table[name].to_numpy(np.int64)
-        table[f"native_{name}"] = np.asarray(native_frame, np.int64)[frames]
+        table[f"native_{name}"] = np.asarray(native_frame, np.int64)[np.minimum(frames, len(native_frame) - 1)]
         table[f"{name}_s"] = frames / fps
     return table[list(PROPOSAL_COLUMNS)]
 

@@ -40,6 +40,12 @@ class ModelParameters:
     width: int = setting(256, "channels of SpotFormer and heads", minimum=4, maximum=4096)
     heads: int = setting(4, "attention heads; must divide the width", minimum=1, maximum=64)
     dropout: float = setting(0.1, "dropout of the embedding", minimum=0, maximum=0.99)
+    block_dropout: float = setting(
+        0.0,
+        "dropout in SpotFormer's attention and feed-forward: 0 in P-FES, .1 fully supervised",
+        minimum=0,
+        maximum=0.99,
+    )
     head_dropout: float = setting(0.7, "dropout in the P-FES head", minimum=0, maximum=0.99)
     padding: Padding = setting(
         JOINT_PADDING, "padding of the four convolutions over time; [0, 0, 1, 1] is the stand-alone release"
@@ -56,7 +62,7 @@ class SpottingModel(nn.Module):
     def __init__(self, params: ModelParameters, method: str = "journal") -> None:
         super().__init__()
         self.params, self.method = params, learned(method)
-        self.spotformer = SpotFormer(params.width, params.heads, params.padding, params.dropout)
+        self.spotformer = SpotFormer(params.width, params.heads, params.padding, params.dropout, params.block_dropout)
         self.head = self.method.head(params.width, params.head_dropout)
 
     def forward(self, snippets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -54,7 +54,7 @@ DEPENDS: dict[str, tuple[str, ...]] = {
     "spot": ("spot",),
     "training_free": ("spot",),
     "epoch_proposals": ("spot",),
-    "evaluate": ("dataset.name", "evaluate"),
+    "evaluate": ("evaluate",),
     "compare": ("evaluate",),
     "report": ("",),
     "clips": ("intensity.clips",),
@@ -89,6 +89,12 @@ class Plan:
     def videos(self) -> dict[str, Video]:
         """Return video_id -> recording."""
         return {video.video_id: video for video in self.release.videos}
+
+    @property
+    def dataset(self) -> str:
+        """Return the dataset that the run is on: of imported features, the one that they are of."""
+        settings = self.config["dataset"]
+        return str(settings["of"] or settings["name"]) if settings["name"] == "published" else str(settings["name"])
 
     @property
     def learned(self) -> list[str]:

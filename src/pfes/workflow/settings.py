@@ -5,6 +5,7 @@ configuration is checked against, config/config.yaml and the reference in docs a
 ``pfes config --write``, and a test compares.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,9 @@ class Settings:
     spot: SpotParameters = setting(
         SpotParameters(sections=tuple(kind() for kind in SPOT_SECTIONS)), "from curves to proposals"
     )
+    constants: Mapping[str, Any] = setting(
+        {}, "method -> sections points, model, training and spot that this dataset sets for it, whatever the experiment"
+    )
     evaluate: EvaluateParameters = setting(EvaluateParameters(), "counting of proposals")
     report: ReportParameters = setting(ReportParameters(), "the page of a run")
     intensity: IntensityParameters = setting(
@@ -77,12 +81,23 @@ class Settings:
     )
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what stands in several places in each of them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Return True: no anchors."""
+        return True
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a whole configuration."""
     made = schema_of(Settings())
-    sections = ("report",)
+    sections = ("report", "constants")
     made["required"] = [name for name in made["properties"] if name not in sections]
     made["properties"]["training"]["properties"]["method"]["enum"] = list(METHODS)
+    parts = {name: {"type": "object"} for name in ("points", "model", "training", "spot")}
+    each = {"type": "object", "additionalProperties": False, "properties": parts}
+    made["properties"]["constants"] |= {"additionalProperties": False, "properties": dict.fromkeys(METHODS, each)}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Configuration of a pfes run"}
     return head | made
 
@@ -112,5 +127,5 @@ def reference() -> str:
 
 def written() -> dict[Path, str]:
     """Return path in the checkout -> content of the files that are made from the declarations."""
-    text = yaml.safe_dump(schema(), sort_keys=False, allow_unicode=True, width=10_000)
+    text = yaml.dump(schema(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10_000)
     return {SCHEMA: text, CONFIG: config_yaml(), REFERENCE: reference()}

@@ -102,8 +102,8 @@ def reference_apex(s, reliable, neutral, labels, frames):
     return total
 
 
-def reference_contrast(f, group, strength, tau=0.5):
-    """L_IAC of the frames in ``group`` {frame: class}; an anchor alone in its class counts 0."""
+def reference_contrast(f, group, strength, tau=0.5, over=mean):
+    """L_IAC of the frames in ``group`` {frame: class}, mean or sum over anchors; an anchor alone in its class counts 0."""
 
     def weight(i, j):
         difference = abs(strength[i] - strength[j])
@@ -117,11 +117,15 @@ def reference_contrast(f, group, strength, tau=0.5):
         denominator = sum(weight(i, k) * math.exp(logit(i, k)) for k in group if k != i)
         positives = [j for j in group if j != i and group[j] == group[i]]
         anchors.append(mean(math.log(weight(i, j)) + logit(i, j) - math.log(denominator) for j in positives))
-    return -mean(anchors)
+    return -over(anchors)
 
 
 def reference_conference(features, a, scores, labels, params):
-    """The weighted terms as Python floats: the mean over the array where macro wins and the one where micro wins."""
+    """The weighted terms as Python floats: the mean over the array where macro wins and the one where micro wins.
+
+    Eq. 7, 10 and 13 as METHOD 7.2 prints them; ``mean`` where the parameters ask for it.
+    """
+    over = {"sum": sum, "mean": mean}
     frames = range(len(a))
     a, s, soft = a.tolist(), scores.tolist(), labels.soft.tolist()
     labelled, neutral = labels.labelled.tolist(), labels.neutral.tolist()
@@ -131,18 +135,18 @@ def reference_conference(features, a, scores, labels, params):
         own = {t: next(c for c in order if labelled[c][t]) for t in frames if labelled[0][t] or labelled[1][t]}
         label = {t: soft[c][t] for t, c in own.items()} | {t: 0.0 for t in frames if neutral[t]}
         gim.append(mean(distance(a[t], value) for t, value in label.items()))
-        expression = [
-            entropy(s[t][c] * a[t], 1) + entropy(s[t][1 - c] * a[t], 0) for t, c in own.items() if label[t] > 0.5
-        ]
-        rest = [-math.log(1 - s[t][0] * a[t]) - math.log(1 - s[t][1] * a[t]) for t in frames if neutral[t]]
-        action.append(mean(expression) + mean(rest))
+        expression = [-math.log(max(s[t][c] * a[t], 1e-12)) for t, c in own.items() if label[t] > 0.5]
+        rest = [-math.log(max(1 - s[t][c] * a[t], 1e-12)) for t in frames if neutral[t] for c in (0, 1)]
+        action.append(mean(expression) + mean(rest))  # the mean over frames and classes is 1 / (C |I-|)
         group = {t: 1 + c for t, c in own.items() if label[t] > 0.5} | {t: 0 for t in frames if neutral[t]}
-        contrast.append(reference_contrast(features.tolist(), group, label))
+        contrast.append(
+            reference_contrast(features.tolist(), group, label, params.temperature, over[params.contrast_over])
+        )
     terms = {
         "gim": mean(gim),
         "action": mean(action),
         "smooth": params.smooth * mean(abs(a[t + 1] - a[t]) for t in frames[:-1]),
-        "norm": params.norm * mean(a),
+        "norm": params.norm * over[params.norm_over](a),
         "contrast": params.contrast * mean(contrast) if len(labels.point_classes) else 0.0,
     }
     return {**terms, "total": sum(terms.values())}
@@ -169,6 +173,20 @@ def test_every_conference_term_equals_the_loop_written_reference(case, epoch, ki
     params = LossParameters(intensity=kind, norm=0.3, contrast=0.01)
     inputs = video(case, epoch, seed=epoch)
     close(conference_loss(*inputs, params, everything(inputs[1])), reference_conference(*inputs, params))
+
+
+def test_the_conference_loss_of_two_hundred_random_videos_with_saturated_scores():
+    for seed in range(200):
+        case = list(CASES)[seed % len(CASES)]
+        features, a, scores, labels = video(case, EPOCHS[seed // len(CASES) % len(EPOCHS)], seed)
+        if seed % 3 == 0:
+            scores, a = (scores > 0.5).double(), a.round(decimals=1)
+        norm_over, contrast_over = (("sum", "mean")[seed >> shift & 1] for shift in (0, 1))
+        params = LossParameters(
+            norm=0.3, contrast=0.01, temperature=0.4, norm_over=norm_over, contrast_over=contrast_over
+        )  # fmt: skip
+        inputs = features, a, scores, labels
+        close(conference_loss(*inputs, params, everything(a)), reference_conference(*inputs, params))
 
 
 @pytest.mark.parametrize("loss", [journal_loss, conference_loss])
@@ -295,7 +313,7 @@ def test_the_action_loss_by_hand():
         made_labels(torch.tensor([[0.9, 0, 0.4], [0, 0, 0]]), torch.tensor([False, True, False]), [0], [0]), 0
     )
     joint = torch.tensor([[0.5, 0.2], [0.1, 0.3], [0.9, 0.9]])
-    expected = -math.log(0.5) - math.log(0.8) - math.log(0.9) - math.log(0.7)
+    expected = -math.log(0.5) - (math.log(0.9) + math.log(0.7)) / 2
     assert action_loss(joint, labels).item() == pytest.approx(expected)
 
 

@@ -57,7 +57,12 @@ def reference_instance(epoch, x, a, p, c, params, class_points):
     mu = x[apex]  # eq. 2
     if params.strategy == "class-wise":
         mu = [sum(x[q][k] for q in class_points) / len(class_points) for k in range(len(x[0]))]
-    variance = sum(square(j, mu) for j in inside) / len(inside)  # eq. 4
+    divisor = len(inside)
+    if params.variance_over == "d_l" and epoch >= 5:  # eq. 4 as printed
+        divisor = 2 * half if params.half_widths else 1.2 * count
+    if divisor == 0:  # no range: the pseudo-apex alone
+        return {apex: 1.0}, apex
+    variance = sum(square(j, mu) for j in inside) / divisor  # eq. 4
     return {j: math.exp(-square(j, mu) / (2 * variance)) if variance else 1.0 for j in inside}, apex  # eq. 5
 
 
@@ -67,7 +72,7 @@ def reference_cosine(u, v):
 
 
 def reference(epoch, x, a, points, classes, params, draws=None):
-    """Return labels {(class, frame): value}, neutral frames and apexes; for the rule ``random`` the draw of each point."""
+    """Return labels {(class, frame): value}, neutral frames and apexes; for the random rules ``draws`` [point][frame]."""
     instances = []
     for p, c in zip(points, classes, strict=True):
         class_points = [q for q, other in zip(points, classes, strict=True) if other == c]
@@ -81,7 +86,8 @@ def reference(epoch, x, a, points, classes, params, draws=None):
                     "later": lambda i: points[i],
                     "higher": lambda i, j=j: instances[i][0][j],
                     "lower": lambda i, j=j: -instances[i][0][j],
-                    "random": lambda i: draws[i],
+                    "random-instance": lambda i: draws[i][0],
+                    "random-frame": lambda i, j=j: draws[i][j],
                 }[params.overlap]
                 labels[c, j] = instances[max(held, key=rank)][0][j]
     labelled = {j for _, j in labels}
@@ -99,10 +105,29 @@ def random_video(frames, seed):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("overlap", ["later", "higher", "lower", "random"])
+@pytest.mark.parametrize("overlap", ["later", "higher", "lower", "random-frame", "random-instance"])
 @pytest.mark.parametrize("clamp", [None, RELEASE])
-def test_labels_equal_the_loop_written_reference(case, overlap, clamp):
-    check_against_reference(*CASES[case], GimParameters(overlap=overlap, half_widths=clamp))
+@pytest.mark.parametrize("over", ["frames", "d_l"])
+def test_labels_equal_the_loop_written_reference(case, overlap, clamp, over):
+    check_against_reference(
+        *CASES[case], GimParameters(overlap=overlap, half_widths=clamp, variance_over=over)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["gim", "class-wise"])
+def test_labels_of_the_conference_on_two_hundred_random_videos_with_saturated_intensities(strategy):
+    """Some points stand at the ends, some videos have intensity 0 or 1 almost everywhere, so that L is 0 or all."""
+    params = GimParameters(overlap="random-frame", variance_over="d_l", strategy=strategy)
+    alone = 0
+    for seed in range(200):
+        generator = torch.Generator().manual_seed(seed)
+        frames = int(torch.randint(1, 90, (), generator=generator))
+        count = int(torch.randint(0, 5, (), generator=generator))
+        points = torch.randint(0, frames, (count,), generator=generator).tolist()
+        points[:1] = [0 if seed % 2 else frames - 1][: len(points[:1])]
+        classes = torch.randint(0, 2, (count,), generator=generator).tolist()
+        alone += check_against_reference(frames, points, classes, params, (5, 20, 40), saturated=seed % 3)
+    assert alone > 20
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -117,11 +142,15 @@ def test_the_window_k_c_is_a_parameter(case, k_c):
     check_against_reference(*CASES[case], GimParameters(overlap="later", k_c=k_c))
 
 
-def check_against_reference(frames, points, classes, params):
+def check_against_reference(frames, points, classes, params, epochs=STAGE_EPOCHS, saturated=0):
+    """Return in how many epochs the first instance was its pseudo-apex alone."""
     points_, classes_ = torch.tensor(points).long(), torch.tensor(classes).long()
-    for epoch in STAGE_EPOCHS:
-        x, a = random_video(frames, epoch)
-        draws = torch.rand(len(points), generator=torch.Generator().manual_seed(epoch)).tolist()
+    alone = 0
+    for epoch in epochs:
+        x, a = random_video(frames, epoch + frames)
+        a = {0: a, 1: (a > 0.9).double(), 2: (a > 0.1).double()}[saturated]
+        columns = frames if params.overlap == "random-frame" else 1
+        draws = torch.rand(len(points), columns, generator=torch.Generator().manual_seed(epoch)).tolist()
         generator = torch.Generator().manual_seed(epoch)
         got = pseudo_labels(epoch, x, a, points_, classes_, params, generator=generator)
         labels, neutral, apexes = reference(epoch, x.tolist(), a.tolist(), points, classes, params, draws)
@@ -134,6 +163,8 @@ def check_against_reference(frames, points, classes, params):
         assert set(got.neutral.nonzero()[:, 0].tolist()) == neutral
         assert got.apex_frames.tolist() == apexes
         assert mask.any(0).sum() <= got.most_labelled <= frames
+        alone += len(points) > 0 and got.half_widths[0].item() == 0
+    return alone
 
 
 def test_theta_falls_from_the_third_stage_to_the_thirtieth_epoch():
@@ -183,13 +214,13 @@ def test_equal_features_give_label_one():
     assert got.soft[0, 6:15].tolist() == [1.0] * 9
 
 
-def test_the_random_rule_keeps_one_whole_instance_and_each_of_them_in_turn():
+def test_one_draw_for_each_instance_keeps_one_whole_instance_and_each_of_them_in_turn():
     frames, classes = torch.tensor([10, 12]), torch.tensor([0, 0])
     inside = within(frames, torch.tensor([4, 4]), torch.ones(30, dtype=torch.bool))
     soft = torch.tensor([0.25, 0.75])[:, None] * inside
     generator, kept = torch.Generator().manual_seed(0), set()
     for _ in range(20):
-        merged, labelled = merge(soft, inside, frames, classes, "random", generator)
+        merged, labelled = merge(soft, inside, frames, classes, "random-instance", generator)
         shared = merged[0, 8:15].unique()
         assert len(shared) == 1  # frames of both instances come from one of them
         assert merged[0, 6] == 0.25
@@ -197,6 +228,16 @@ def test_the_random_rule_keeps_one_whole_instance_and_each_of_them_in_turn():
         assert torch.equal(labelled[0], inside.any(0))
         kept.add(shared.item())
     assert kept == {0.25, 0.75}
+
+
+def test_one_draw_for_each_frame_mixes_two_instances_half_and_half():
+    frames, classes = torch.tensor([300, 302]), torch.tensor([0, 0])
+    inside = within(frames, torch.tensor([200, 200]), torch.ones(600, dtype=torch.bool))
+    soft = torch.tensor([0.25, 0.75])[:, None] * inside
+    merged, _ = merge(soft, inside, frames, classes, "random-frame", torch.Generator().manual_seed(0))
+    shared = merged[0, 102:501]
+    assert set(shared.tolist()) == {0.25, 0.75}
+    assert 150 < (shared == 0.25).sum() < 249
 
 
 def test_invalid_frames_are_neither_labelled_nor_neutral():
@@ -242,7 +283,9 @@ def test_inputs_stay_untouched_and_labels_carry_no_gradient():
     assert not got.soft.requires_grad
 
 
-@pytest.mark.parametrize(("name", "value"), [("overlap", "first"), ("strategy", "best"), ("label_pass", "dirty")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("overlap", "random"), ("strategy", "best"), ("label_pass", "dirty"), ("variance_over", "n")]
+)
 def test_an_unknown_choice_is_named(name, value):
     with pytest.raises(InputError, match=f"gim: {name} '{value}' is not known; expected one of"):
         GimParameters(**{name: value})

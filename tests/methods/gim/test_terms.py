@@ -79,6 +79,20 @@ def test_as_released_reads_norm_and_contrast_of_the_parameters_and_nothing_else(
         torch.testing.assert_close(terms[name], expected[name])
 
 
+def test_padding_of_as_released_enters_the_mean_intensity_and_nothing_else():
+    """Rows after the video: the norm is over them too, every other term is that of the video alone (dropout 0)."""
+    torch.manual_seed(0)
+    features, head = torch.randn(100, 16), PfesHead(16, 0.0)
+    valid = torch.ones(70, dtype=torch.bool)
+    padded, labels = gim_terms("as_released", 9, features, head, batch(valid=valid), GIM, LossParameters())
+    alone, own = gim_terms("as_released", 9, features[:70], head, batch(valid=valid), GIM, LossParameters())
+    torch.testing.assert_close(labels.soft, own.soft)
+    for name in set(alone) - {"norm", "total"}:
+        torch.testing.assert_close(padded[name], alone[name])
+    torch.testing.assert_close(padded["norm"], 2.5 * head(features)[1].mean())
+    assert padded["norm"] != alone["norm"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_gradients_reach_the_features_and_every_weight(form):
     head = PfesHead(16, 0.2).train()
@@ -93,7 +107,8 @@ def test_gradients_reach_the_features_and_every_weight(form):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("gim", [
     GIM,
-    GimParameters(overlap="random", half_widths=((8, 18), (4, 8))),
+    GimParameters(overlap="random-instance", half_widths=((8, 18), (4, 8))),
+    GimParameters(overlap="random-frame", variance_over="d_l"),
     GimParameters(overlap="higher", strategy="class-wise"),
     GimParameters(strategy="cosine", label_pass="as_released"),
     GimParameters(strategy="hard", overlap="lower"),
@@ -143,14 +158,16 @@ def test_invalid_frames_are_neither_labelled_nor_neutral_in_any_form():
         assert not labels.neutral[~valid].any()
 
 
-def test_the_random_rule_draws_from_the_generator():
+@pytest.mark.parametrize("overlap", ["random-frame", "random-instance"])
+def test_the_random_rules_draw_from_the_generator(overlap):
     def soft(seed):
         generator = torch.Generator().manual_seed(seed)
         points, classes = torch.tensor([20, 24, 28]), torch.tensor([0, 0, 0])
         torch.manual_seed(0)
         features, head = torch.randn(70, 16), PfesHead(16)
+        gim = GimParameters(overlap=overlap)
         return gim_terms(
-            "journal", 3, features, head, batch(points, classes), GimParameters(), LossParameters(), generator=generator
+            "journal", 3, features, head, batch(points, classes), gim, LossParameters(), generator=generator
         )[1].soft  # fmt: skip
 
     assert torch.equal(soft(1), soft(1))

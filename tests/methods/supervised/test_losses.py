@@ -101,15 +101,16 @@ def reference_cross_entropy(logits, target, valid):
 
 def reference_contrast(features, group, tau, valid):
     frames = [i for i in range(len(features)) if valid[i]]
-    z = [features[i] / max(math.sqrt(sum(v * v for v in features[i])), 1e-12) for i in range(len(features))]
+    z = features  # as they are
     anchors = []
     for i in frames:
         others = [a for a in frames if a != i]
         partners = [p for p in others if group[p] == group[i]]
+        anchors.append(0.0)
         if partners:
             total = sum(math.exp(float(z[i] @ z[a]) / tau) for a in others)
-            anchors.append(-sum(math.log(math.exp(float(z[i] @ z[p]) / tau) / total) for p in partners) / len(partners))
-    return sum(anchors) / max(len(anchors), 1)
+            anchors[-1] = -sum(math.log(math.exp(float(z[i] @ z[p]) / tau) / total) for p in partners) / len(partners)
+    return tau / 0.07 * sum(anchors) / max(len(anchors), 1)
 
 
 # ------------------------------------------------------------------------------------------------ targets

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pfes.methods.base import Batch, Curves, LearnedMethod, TrainingVideo
-from pfes.methods.gim.parameters import GimParameters, LossParameters
+from pfes.methods.gim.parameters import GimParameters, LossParameters, ReleasedParameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +25,7 @@ class Gim(LearnedMethod):
     """Intensity and classes from points: a soft label around each, as wide as the intensity says."""
 
     labels = "points"
-    training_sections = (GimParameters, LossParameters)
+    training_sections: ClassVar[tuple[type, ...]] = (GimParameters, LossParameters)
     pseudo_labels = True
     form: ClassVar[Form]
 
@@ -90,6 +92,24 @@ class AsReleased(Gim):
     """GIM as in the published code, constant by constant."""
 
     name = form = "as_released"
+    training_sections = (*Gim.training_sections, ReleasedParameters)
+
+    def batches(
+        self,
+        videos: Sequence[TrainingVideo],
+        held: Sequence[Batch],
+        params: TrainingParameters,
+        generator: torch.Generator,
+    ) -> Iterator[Batch]:
+        """Yield whole videos in a new order, padded to the longest if that is asked for; ``valid`` ends with the video."""
+        from torch.nn.functional import pad
+
+        longest = max(len(batch.snippets) for batch in held)
+        for batch in super().batches(videos, held, params, generator):
+            if params.of(ReleasedParameters).pad_to_longest:
+                after = longest - len(batch.snippets)
+                batch = replace(batch, snippets=pad(batch.snippets, (0, 0) * (batch.snippets.ndim - 1) + (0, after)))
+            yield batch
 
     def threshold(self, epoch: int, params: TrainingParameters) -> float:
         """Return the release's theta."""

@@ -6,13 +6,15 @@ from typing import ClassVar, Literal, get_args
 from pfes.base.config import setting
 from pfes.base.errors import InputError
 
-Overlap = Literal["random", "higher", "lower", "later"]
+Overlap = Literal["random-frame", "random-instance", "higher", "lower", "later"]
+Variance = Literal["frames", "d_l"]
 Strategy = Literal["gim", "hard", "cosine", "class-wise"]
 LabelPass = Literal["clean", "as_released"]
 HARD_HALF = (5, 3)  # stage 1, frames on each side: macro, micro
 GAUSSIAN_HALF = (4, 2)  # stage 2
 MARGIN = 1e-4  # frames; keeps d L / 2 = 1.2 * 5 / 2 at 3 in floating point
 IntensityLoss = Literal["mse", "bce"]
+Over = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,12 @@ class GimParameters:
         "gim",
         "soft label: gim, hard (1), cosine (similarity to the pseudo-apex) or class-wise (one mean for each class of a video)",
     )
+    variance_over: Variance = setting(
+        "frames", "what the sum of eq. 4 is divided by: the frames of the range (release), or d_l, as printed"
+    )
     overlap: Overlap = setting(
-        "random", "which of two overlapping instances of one class labels a frame: random, higher, lower or later"
+        "random-instance",
+        "which of two overlapping instances of one class labels a frame: higher, lower, later, or one drawn for each frame (random-frame, ICLR 2025) or instance (random-instance)",
     )
     label_pass: LabelPass = setting(
         "clean",
@@ -49,7 +55,8 @@ class GimParameters:
     empty_is_neutral: bool = setting(True, "all frames of a video without points are neutral")
 
     def __post_init__(self) -> None:
-        for name, allowed in (("strategy", Strategy), ("overlap", Overlap), ("label_pass", LabelPass)):
+        choices = ("strategy", Strategy), ("overlap", Overlap), ("label_pass", LabelPass), ("variance_over", Variance)
+        for name, allowed in choices:
             value, known = getattr(self, name), get_args(allowed)
             if value not in known:
                 raise InputError(f"gim: {name} {value!r} is not known; expected one of {', '.join(known)}")
@@ -93,11 +100,13 @@ class LossParameters:
     )
     action: float = setting(1.0, "weight of the action classification (conference only)", minimum=0)
     smooth: float = setting(0.1, "l1, weight of the smoothness term (eq. 11)")
-    norm: float = setting(2.5, "l2, weight of the mean intensity (eq. 10); .3 for SAMM-LV")
+    norm: float = setting(2.5, "l2, weight of the intensity (eq. 10); .3 for SAMM-LV")
+    norm_over: Over = setting("mean", "eq. 10 over frames: mean (release) or sum (as printed)")
     contrast: float = setting(
         1.4e-5,
         "l3, coefficient of the contrastive term (eq. 7, 8); 2e-6 for SAMM-LV; conference 1.4e-4, 2e-5 for SAMM-LV",
     )
+    contrast_over: Over = setting("mean", "eq. 7 over anchors: mean (release) or sum (as printed)")
     temperature: float = setting(0.5, "tau, temperature of the contrastive term")
     reward: tuple[float, float] = setting(
         (0.4, 0.6), "weight of the intensity of reliable macro and micro frames, subtracted (journal only)"
@@ -110,5 +119,18 @@ class LossParameters:
     )
 
     def __post_init__(self) -> None:
-        if self.intensity not in get_args(IntensityLoss):
-            raise InputError(f"loss: intensity {self.intensity!r} is not known; expected mse or bce")
+        for name, allowed in (("intensity", IntensityLoss), ("norm_over", Over), ("contrast_over", Over)):
+            value, known = getattr(self, name), get_args(allowed)
+            if value not in known:
+                raise InputError(f"loss: {name} {value!r} is not known; expected {' or '.join(known)}")
+
+
+@dataclass(frozen=True)
+class ReleasedParameters:
+    """What the method as_released may leave out of the published code (METHOD 7.4)."""
+
+    section: ClassVar[str] = "as_released"
+
+    pad_to_longest: bool = setting(
+        False, "pad every video to the longest one with zeros, which pass BatchNorm and count in the mean intensity"
+    )

@@ -18,7 +18,9 @@ Stages
 
 Strategies, of the soft label on a range K of stages 2 and 3
 ------------------------------------------------------------
-gim         exp(-|x_j - mu|^2 / (2 sigma^2)), mu = x at the pseudo-apex, sigma^2 the mean of |x_j - mu|^2 over K.
+gim         exp(-|x_j - mu|^2 / (2 sigma^2)), mu = x at the pseudo-apex, sigma^2 the sum of |x_j - mu|^2 over K, divided
+            by the frames of K, or in stage 3 by d L as printed in eq. 4 (``variance_over``). L = 0 has no range: the
+            pseudo-apex alone is labelled, with 1.
 class-wise  the same with mu = the mean x of all points of the class in this video; its points, not its pseudo-apexes.
 cosine      cosine similarity of x_j to x at the pseudo-apex, 0 where it is negative (ours).
 hard        1.
@@ -26,7 +28,8 @@ hard        1.
 Differences
 -----------
 The release has its own ranges and constants (pfes.methods.gim.losses.release); of these the clamp of the half-width is a parameter
-here (``half_widths``). Of overlapping instances of one class one whole instance is kept, drawn per call (``random``).
+here (``half_widths``); clamped, d L is that of the clamped range. Of overlapping instances of one class the paper draws
+one for each frame (``random-frame``); one draw per instance and call (``random-instance``) is ours.
 A video without any point has no labelled expression, so all of its frames are neutral (``empty_is_neutral``); by eq. 6
 to the letter it would teach nothing. Frames that are not valid are never labelled.
 """
@@ -85,17 +88,20 @@ def pseudo_labels(
     hidden : x [T, D]; intensity : a [T] in [0, 1]; both of the pass ``params.label_pass``.
     point_frames, point_classes : int64 [I], classes 0 macro and 1 micro.
     valid : [T] bool, frames that may be labelled; None for all.
-    generator : of the ``random`` overlap rule.
+    generator : of the random overlap rules.
     """
     valid = torch.ones_like(intensity, dtype=torch.bool) if valid is None else valid
     stage, apex, strategy = params.stage(epoch), point_frames, params.strategy
+    spread: Tensor | None = None  # what eq. 4 divides by, where not the frames of the range
     if stage == 1:
         half, strategy = by_class(HARD_HALF, point_classes), "hard"
     elif stage == 2:
         half = by_class(GAUSSIAN_HALF, point_classes)
     else:
         apex = pseudo_apex(intensity, point_frames, point_classes, params.k_c, valid)
-        half = half_widths(intensity, apex, point_classes, params.theta(epoch), params, valid)
+        extent = half_extents(intensity, apex, point_classes, params.theta(epoch), params, valid)
+        half = torch.floor(extent + MARGIN).long()
+        spread = 2 * extent if params.variance_over == "d_l" else None
     inside = within(apex, half, valid)
     longest = params.longest_half()
     if strategy == "hard":
@@ -104,7 +110,7 @@ def pseudo_labels(
         soft = cosine(hidden, hidden[apex], apex, inside, longest)
     else:
         mu = hidden[apex] if strategy == "gim" else class_means(hidden[point_frames], point_classes)
-        soft = gaussian(hidden, mu, apex, inside, longest)
+        soft = gaussian(hidden, mu, apex, inside, longest, spread=spread)
     soft, labelled = merge(soft, inside, point_frames, point_classes, params.overlap, generator)
     neutral = neutral_frames(intensity, labelled.any(0), valid)
     if params.empty_is_neutral and len(point_frames) == 0:
@@ -136,32 +142,42 @@ def pseudo_apex(
     return torch.where(near.any(1), apex, point_frames)
 
 
-def half_widths(
+def half_extents(
     intensity: Tensor, apex: Tensor, point_classes: Tensor, theta: float, params: GimParameters, valid: Tensor
 ) -> Tensor:
-    """Return int64 [I], the whole frames in d L / 2; L counts a > theta among |j - apex| <= k_c / 2 (eq. 3)."""
+    """Return [I], d L / 2; L counts a > theta among |j - apex| <= k_c / 2 (eq. 3).
+
+    Whole frames of it are the half-width of the range. With ``half_widths`` it is whole, and within these bounds.
+    """
     near = within(apex, by_class(params.k_c, point_classes) / 2, valid)
-    half = torch.floor((near & (intensity > theta)).sum(1) * (params.d / 2) + MARGIN).long()
+    extent = (near & (intensity > theta)).sum(1).to(intensity.dtype) * (params.d / 2)
     if params.half_widths is not None:
         least, most = (by_class(bounds, point_classes) for bounds in zip(*params.half_widths, strict=True))
-        half = torch.clamp(half, least, most)
-    return half
+        extent = torch.clamp(torch.floor(extent + MARGIN).long(), least, most)
+    return extent
 
 
-def gaussian(hidden: Tensor, mu: Tensor, centres: Tensor, inside: Tensor, longest: int, epsilon: float = 0.0) -> Tensor:
+def gaussian(
+    hidden: Tensor, mu: Tensor, centres: Tensor, inside: Tensor, longest: int,
+    *, spread: Tensor | None = None, epsilon: float = 0.0,
+) -> Tensor:  # fmt: skip
     """Return [I, T], exp(-|x_j - mu|^2 / (2 sigma^2 + epsilon)) on ``inside``, 0 elsewhere (eq. 4, 5).
 
-    sigma^2 is the mean of |x_j - mu|^2 over ``inside``. Where it is 0 all features are equal and the label is 1.
+    sigma^2 is the sum of |x_j - mu|^2 over ``inside``, divided by ``spread`` or else by the frames of ``inside``. Where
+    the sum is 0 all features are equal and the label is 1.
 
     Parameters
     ----------
     hidden : x [T, D]; mu : [I, D]; centres : [I].
     inside : [I, T] bool, true at most ``longest`` frames from the centre.
+    spread : [I], d L of eq. 4; None for the frames of ``inside``.
     """
     frames, near, mask = _window(hidden, centres, inside, longest)
     squared = (near - mu[:, None]).square().sum(2) * mask  # [I, W]
-    variance = squared.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+    over = (mask.sum(1) if spread is None else spread)[:, None]
+    variance = squared.sum(1, keepdim=True) / torch.where(over > 0, over, 1)
     soft = torch.exp(-squared / (2 * variance + epsilon).clamp_min(torch.finfo(hidden.dtype).tiny))
+    soft = torch.where(over > 0, soft, 1.0)  # d L = 0: the centre is all there is
     return _spread(soft * mask, frames, longest, len(hidden))
 
 
@@ -201,17 +217,19 @@ def merge(
 ) -> tuple[Tensor, Tensor]:
     """Merge labels per instance [I, T] to labels per class: soft [2, T] and labelled [2, T].
 
-    Where instances of one class overlap, one of them labels the frame: ``random`` an instance drawn for all its frames,
-    ``higher`` or ``lower`` by label, ``later`` the later point (of equal frames the one listed later).
+    Where instances of one class overlap, one of them labels the frame: one drawn for the frame (``random-frame``) or for
+    all its frames (``random-instance``), ``higher`` or ``lower`` by label, ``later`` the later point (of equal frames the
+    one listed later).
     """
     own = torch.stack([inside & (point_classes == c)[:, None] for c in (0, 1)])  # [2, I, T]
     labelled = own.any(1)
     if len(soft) == 0:
         return soft.new_zeros(labelled.shape), labelled
-    if overlap == "random":
+    if overlap in ("random-frame", "random-instance"):
         device = generator.device if generator is not None else soft.device
-        draws = torch.rand(len(soft), generator=generator, device=device)
-        priority = draws.to(soft.device, soft.dtype, non_blocking=True)[:, None].expand_as(soft)
+        columns = soft.shape[1] if overlap == "random-frame" else 1
+        draws = torch.rand(len(soft), columns, generator=generator, device=device)
+        priority = draws.to(soft.device, soft.dtype, non_blocking=True).expand_as(soft)
     elif overlap == "later":
         priority = point_frames.argsort(stable=True).argsort().to(soft.dtype)[:, None].expand_as(soft)
     else:

@@ -42,10 +42,10 @@ def gim_terms(
     form : of P-FES; ``as_released`` has its own constants and reads nothing of ``gim``, and of ``loss`` only ``norm``
         and ``contrast``.
     epoch : from 0.
-    features : F [T, D] of SpotFormer, with gradient.
+    features : F [T, D] of SpotFormer, with gradient; for ``as_released`` more rows may follow, those of padding.
     head : in training mode.
     batch : the video's points, and the frames that count.
-    generator : of the ``random`` overlap rule.
+    generator : of the random overlap rules.
 
     Returns
     -------
@@ -60,7 +60,8 @@ def gim_terms(
         released = form == "as_released" or gim.label_pass == "as_released"
         hidden, intensity, scores = head(features, released=released)
         if form == "as_released":
-            labels = release_labels(epoch, hidden, intensity, frames, classes, valid)
+            length = len(valid)
+            labels = release_labels(epoch, hidden[:length], intensity[:length], frames, classes, valid)
             terms = release_terms(
                 features, intensity, scores, labels, norm=loss.norm, contrast=loss.contrast, valid=valid
             )  # fmt: skip

@@ -12,13 +12,14 @@ each), micro apex, macro apex, micro action, macro action (a sigmoid each). Else
 A batch is ``batch_segments`` segments of ``segment_frames`` consecutive frames. SpotFormer sees one frame's window at a
 time, so that segments only say which frames share a step; the short ones at the ends of a video are not padded.
 
+The contrastive loss is that of Khosla et al. 2020 (arXiv 2004.11362) on features as they are, times .5 / .07. Its groups
+are neutral, macro, micro (macro where both).
+
 Intensity, for curves and reports, is the larger of the two apex probabilities: the system has no intensity of its own.
 
 Differences from the release
 ----------------------------
 - Where the grid of segments begins is drawn per video and epoch, so that no frame is always at an edge or left out.
-- The contrastive loss is that of Khosla et al. 2020 (arXiv 2004.11362): on normalised features, without the factor
-  .5 / .07 that the release has on features as they are. Its groups are neutral, macro, micro (macro where both).
 - Frames without a face are in no term of the loss.
 """
 
@@ -45,6 +46,7 @@ SMOOTHING = 0.16  # probabilities near this are neutral enough: their penalty sh
 APEX_ALPHA, ACTION_ALPHA = 0.90, 0.80  # share of the frames inside
 APEX_WEIGHT = (1.0, 1.8)  # macro, micro
 ACTION_WEIGHT = 0.1
+BASE_TEMPERATURE = 0.07  # of the contrastive loss
 
 
 class SupervisedHead(Head):
@@ -125,19 +127,17 @@ def start_end_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 
 def supcon_loss(features: Tensor, group: Tensor, temperature: float, valid: Tensor) -> Tensor:
-    """Return the supervised contrastive loss on the normalised features z of the valid frames.
+    """Return the supervised contrastive loss on the features f of the valid frames, as they are.
 
-    The mean over anchors i of the mean over the other frames p of i's group of
-    -log(exp(z_i z_p / tau) / sum over a other than i of exp(z_i z_a / tau)); an anchor alone in its group does not count.
+    tau / .07 times the mean over anchors i of the mean over the other frames p of i's group of
+    -log(exp(f_i f_p / tau) / sum over a other than i of exp(f_i f_a / tau)); an anchor alone in its group counts 0.
     """
-    z = functional.normalize(features, dim=1)
-    other = valid & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-    logits = (z @ z.T / temperature).masked_fill(~other, -torch.inf)
+    other = valid & ~torch.eye(len(features), dtype=torch.bool, device=features.device)
+    logits = (features @ features.T / temperature).masked_fill(~other, -torch.inf)
     partner = other & (group[:, None] == group)
     total = logits.logsumexp(1, keepdim=True)
     log_probability = torch.where(partner, logits - torch.where(total.isfinite(), total, 0.0), 0.0)
-    partners = partner.sum(1)
-    return -_mean(log_probability.sum(1) / partners.clamp_min(1), valid & (partners > 0))
+    return -temperature / BASE_TEMPERATURE * _mean(log_probability.sum(1) / partner.sum(1).clamp_min(1), valid)
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

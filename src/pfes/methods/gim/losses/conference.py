@@ -5,12 +5,8 @@ Deng, Hayashi, Nagahara, ICLR 2025; equation numbers are of this paper. Conventi
 Where instances of the two classes share frames, two arrays of labels are made, one in which the macro instance has the
 shared frames and one in which the micro instance has them; each term that reads labels is the mean of its two values.
 
-Differences
------------
-Where the paper's equations leave room (ours): the cross-entropy of eq. 12 is that of both sigmoid outputs, with targets
-1 for the frame's class and 0 for the other one, summed over classes, a mean over frames; eq. 13 is summed over classes
-likewise. L_IAC is a mean over anchors, and its temperature that of the journal version. A video without points has no
-contrastive loss.
+What the paper leaves open is a setting: ``norm_over``, ``contrast_over``, ``temperature`` (METHOD 14). A video without
+points has no contrastive loss.
 """
 
 from dataclasses import dataclass
@@ -76,13 +72,14 @@ def conference_loss(
     if params.contrast > 0 and len(labels.point_classes) > 0:
         most = 2 * labels.most_labelled
         contrast = [
-            contrast_loss(features, groups(array), array.soft, params.temperature, most) for array in arrays
+            contrast_loss(features, groups(array), array.soft, params.temperature, most, params.contrast_over)
+            for array in arrays
         ]  # fmt: skip
     terms = {
         "gim": params.intensity_weight * torch.stack(gim).mean() if params.intensity_weight else zero,
         "action": params.action * torch.stack(action).mean() if params.action else zero,
         "smooth": params.smooth * smooth_loss(intensity, valid),
-        "norm": params.norm * norm_loss(intensity, valid),
+        "norm": params.norm * norm_loss(intensity, valid, params.norm_over),
         "contrast": params.contrast * torch.stack(contrast).mean(),
     }
     return summed(terms)
@@ -107,13 +104,14 @@ def gim_loss(intensity: Tensor, labels: OneClass, kind: IntensityLoss = "mse") -
 
 
 def action_loss(joint: Tensor, labels: OneClass) -> Tensor:
-    """Return L_action: cross-entropy on reliable frames (eq. 12) and -log(1 - s-bar) on neutral frames (eq. 13).
+    """Return L_action (eq. 13): -log s-bar of the own class on reliable frames, the mean of -log(1 - s-bar) on neutral ones.
+
+    The other class of an expression frame has no term.
 
     Parameters
     ----------
     joint : s-bar [T, 2] in (0, 1).
     """
-    target = torch.stack([labels.classes == c for c in (0, 1)], 1)  # [T, 2]
-    expression = -torch.where(target, log(joint), log(1 - joint)).sum(1)
-    neutral = -log(1 - joint).sum(1)
-    return masked_mean(expression, labels.soft > RELIABLE) + masked_mean(neutral, labels.neutral)
+    own = joint.gather(1, labels.classes[:, None])[:, 0]
+    neutral = -log(1 - joint).mean(1)
+    return masked_mean(-log(own), labels.soft > RELIABLE) + masked_mean(neutral, labels.neutral)

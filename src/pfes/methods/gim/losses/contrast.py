@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from pfes.methods.gim.losses.terms import RELIABLE, masked_mean
+from pfes.methods.gim.parameters import Over
 from pfes.methods.gim.pseudo_labels import PseudoLabels
 
 NOTHING = -1e30  # logit of a pair that does not count: its exponential is 0, its gradient too
@@ -55,8 +56,10 @@ def make_pairs(features: Tensor, group: Tensor, strength: Tensor, temperature: f
     return Pairs(features[anchors] @ features.T / temperature, weight, taken, other, same & other)
 
 
-def contrast_loss(features: Tensor, group: Tensor, strength: Tensor, temperature: float, most: int) -> Tensor:
-    """Return L_IAC, the mean over anchors i of the mean over frames j of the same group of
+def contrast_loss(
+    features: Tensor, group: Tensor, strength: Tensor, temperature: float, most: int, over: Over = "mean"
+) -> Tensor:
+    """Return L_IAC, the mean or sum over anchors i of the mean over frames j of the same group of
     -(log w_ij + l_ij - log sum over k other than i of w_ik exp l_ik), l_ij = F_i F_j / tau.
 
     An anchor alone in its group counts 0.
@@ -65,7 +68,8 @@ def contrast_loss(features: Tensor, group: Tensor, strength: Tensor, temperature
     ----------
     features : F [T, D]; group, strength : [T]; most : bound on the number of frames with group >= 0.
     """
-    return -mean_over_anchors(features, group, strength, temperature, most, _log_probability)
+    mean = -mean_over_anchors(features, group, strength, temperature, most, _log_probability)
+    return mean if over == "mean" else mean * (group >= 0).sum()
 
 
 def _log_probability(pairs: Pairs) -> Tensor:

@@ -61,19 +61,22 @@ def journal_loss(
         "reward": reward_loss(intensity, labels, params.reward),
         "apex": apex_classification(class_scores, labels, params, valid) if labels.stage == 3 else zero,
         "smooth": params.smooth * smooth_loss(intensity, valid),
-        "norm": params.norm * norm_loss(intensity, valid),
-        "contrast": params.contrast * scaled_contrast(features, labels, params.temperature) if contrasted else zero,
+        "norm": params.norm * norm_loss(intensity, valid, params.norm_over),
+        "contrast": params.contrast * scaled_contrast(features, labels, params) if contrasted else zero,
     }
     return summed(terms)
 
 
-def apex_classification(class_scores: Tensor, labels: PseudoLabels, params: LossParameters, valid: Tensor) -> Tensor:
+def apex_classification(
+    class_scores: Tensor, labels: PseudoLabels, params: LossParameters, valid: Tensor, epsilon: float = 0.0
+) -> Tensor:
     """Return L_apex = P_macro + 1.8 P_micro, with the weights and alphas of ``params``."""
     targets = apex_targets(labels, valid)
-    macro, micro = (apex_loss(class_scores[:, c], targets[c], params.apex_alpha[c], valid) for c in (0, 1))
+    macro, micro = (apex_loss(class_scores[:, c], targets[c], params.apex_alpha[c], valid, epsilon) for c in (0, 1))
     return params.apex_weight[0] * macro + params.apex_weight[1] * micro
 
 
-def scaled_contrast(features: Tensor, labels: PseudoLabels, temperature: float) -> Tensor:
+def scaled_contrast(features: Tensor, labels: PseudoLabels, params: LossParameters) -> Tensor:
     """Return .5 / .07 L_IAC over reliable and neutral frames; there are at most as many neutral ones as labelled ones."""
-    return IAC_SCALE * contrast_loss(features, *groups(labels), temperature, 2 * labels.most_labelled)
+    most = 2 * labels.most_labelled
+    return IAC_SCALE * contrast_loss(features, *groups(labels), params.temperature, most, params.contrast_over)

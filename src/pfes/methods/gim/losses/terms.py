@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pfes.methods.gim.parameters import IntensityLoss
+from pfes.methods.gim.parameters import IntensityLoss, Over
 from pfes.methods.gim.pseudo_labels import PseudoLabels, by_class, within
 
 RELIABLE = 0.5  # of a soft label
@@ -53,9 +53,9 @@ def smooth_loss(intensity: Tensor, valid: Tensor, *, signed: bool = False) -> Te
     return masked_mean(steps if signed else steps.abs(), valid[1:] & valid[:-1])
 
 
-def norm_loss(intensity: Tensor, valid: Tensor) -> Tensor:
-    """Return the mean intensity over the valid frames (eq. 10)."""
-    return masked_mean(intensity, valid)
+def norm_loss(intensity: Tensor, valid: Tensor, over: Over = "mean") -> Tensor:
+    """Return the mean, or the sum, of the intensity over the valid frames (eq. 10)."""
+    return masked_mean(intensity, valid) if over == "mean" else torch.where(valid, intensity, 0.0).sum()
 
 
 def reward_loss(intensity: Tensor, labels: PseudoLabels, weights: tuple[float, float]) -> Tensor:
@@ -78,15 +78,15 @@ def apex_targets(labels: PseudoLabels, valid: Tensor) -> Tensor:
     return torch.where(own, 1.0, zero)
 
 
-def apex_loss(scores: Tensor, targets: Tensor, alpha: float, valid: Tensor) -> Tensor:
+def apex_loss(scores: Tensor, targets: Tensor, alpha: float, valid: Tensor, epsilon: float = 0.0) -> Tensor:
     """Return P_c of one class.
 
     P_c = -sum{alpha |1 - s| log s on targets 1; (1 - alpha) |.25 - s| log(1 - s) on targets 0} / T, T the valid frames.
 
     Parameters
     ----------
-    scores : s [T] in (0, 1); targets : [T], 1, 0 or IGNORED.
+    scores : s [T] in (0, 1); targets : [T], 1, 0 or IGNORED; epsilon : added inside the logarithms.
     """
-    positive = alpha * (1 - scores) * log(scores) * (targets == 1)
-    negative = (1 - alpha) * (FOCUS - scores).abs() * log(1 - scores) * (targets == 0)
+    positive = alpha * (1 - scores) * log(scores + epsilon) * (targets == 1)
+    negative = (1 - alpha) * (FOCUS - scores).abs() * log(1 - scores + epsilon) * (targets == 0)
     return -(positive + negative).sum() / valid.sum().clamp_min(1)
