@@ -370,6 +370,7 @@ def start(cache: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", CODE], env=env, text=True, stdout=-1, stderr=-1)
 
 
+@pytest.mark.slow
 def test_works_where_no_compile_cache_can_be_written(tmp_path: Path) -> None:
     """A folder below a plain file cannot be made."""
     (tmp_path / "file").touch()
@@ -377,6 +378,7 @@ def test_works_where_no_compile_cache_can_be_written(tmp_path: Path) -> None:
     assert out == "False\n", errors
 
 
+@pytest.mark.slow
 def test_processes_may_fill_the_compile_cache_together(tmp_path: Path) -> None:
     for process in [start(tmp_path), start(tmp_path)]:
         out, errors = process.communicate()
