@@ -64,7 +64,7 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path, epoch):
     with pytest.raises(Killed):
         train(videos(), MODEL, LONGER, 3, killed_after(epoch), state_path=path)
     seen = []
-    resumed = train(videos(), MODEL, LONGER, 3, seen.append, state_path=path)
+    resumed = train(videos(), MODEL, LONGER, 3, lambda row, _: seen.append(row), state_path=path)
     assert [row["epoch"] for row in seen] == list(range(epoch + 1, 4))
     assert same_weights(resumed.model, whole.model)
     timing = ["seconds", "memory_mb"]
@@ -115,7 +115,7 @@ def test_a_state_of_another_training_is_not_continued(tmp_path, change):
         path.write_bytes(path.read_bytes()[:-200])
     else:
         torch.save({"kind": "checkpoint", "state": Killed()}, path)  # weights_only refuses to build it
-    train(own, MODEL, params, seed, seen.append, state_path=path)
+    train(own, MODEL, params, seed, lambda row, _: seen.append(row), state_path=path)
     assert [row["epoch"] for row in seen] == [0, 1]
 
 
