@@ -67,14 +67,14 @@ def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None)
     plan = plan_file(path)
     config, experiments, folds = dict(plan.config), dict(plan.experiments), tuple(plan.folds.values())
     tables = _tables(plan.release, config)
-    problems = list(_problems(tables, experiments))
+    trained = {name: experiments[name] for name in plan.learned}
+    problems = list(_problems(tables, trained))
     problems += _untrained(folds, set(tables["expressions"]["subject"]))
     if config["dataset"]["name"] not in datasets.RELEASED:
         problems += [*_odd_medians(tables), *_same_files(plan.release.videos)]
     if pictures is not None:
         faces = configuration.build(FaceParameters, config["faces"])
         problems += write_pictures(plan.release.videos, pictures, faces)
-    trained = {name: experiments[name] for name in plan.learned}
     cost = estimate(config, trained, tables["videos"], folds, plan.run) if costs else None
     if cost is not None:
         problems += _no_room(cost, plan.run)
