@@ -1,5 +1,6 @@
 """The examples of CONTRIBUTING, followed literally in a copy of the checkout."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -31,7 +32,7 @@ def test_the_method_of_contributing_goes_from_file_to_report(tmp_path: Path) -> 
     registry = checkout / "src/pfes/methods/registry.py"
     text = registry.read_text().replace("Supervised(), ", "Supervised(), Nearest(), ")
     registry.write_text(text.replace("\nMETHODS", "from pfes.methods.nearest import Nearest\n\nMETHODS", 1))
-    environment = {"PYTHONPATH": str(checkout / "src"), "PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
     write = [sys.executable, "-m", "pfes.commands.cli", "config", "--write"]
     subprocess.run(write, cwd=checkout, env=environment, check=True)
     shutil.copytree(checkout / "config", folder / "config")
