@@ -37,21 +37,20 @@ def test_what_is_no_frame_number_is_refused(tmp_path, frame):
 
 
 def published(folder, names, rows, fps=30.0):
-    clips, listed = np.empty(len(names), object), np.empty(len(names), object)
+    clips, segments, labels = (np.empty(len(names), object) for _ in range(3))
     for index in range(len(names)):
-        clips[index], listed[index] = np.zeros((20, 17, 10, 2), np.float32), rows
-    for name, array in (("f", clips), ("a", listed), ("n", np.array(names))):
+        clips[index], segments[index] = np.zeros((20, 17, 10, 2), np.float32), rows
+        labels[index] = np.array(["macro"] * len(rows))
+    for name, array in (("f", clips), ("segments", segments), ("labels", labels), ("videoname", np.array(names))):
         np.save(folder / f"{name}.npy", array)
-    return import_published(
-        folder / "f.npy", folder / "out", annotations=folder / "a.npy", names=folder / "n.npy", fps=fps
-    )
+    return import_published(folder / "f.npy", folder, folder / "out", dataset="samm_lv", fps=fps)
 
 
 def test_published_features_are_asked_the_same(tmp_path):
-    assert published(tmp_path, ["anna/a", "ben/b"], np.array([[2, 5, 9, 0]])) == 2
+    assert published(tmp_path, ["anna/a", "ben/b"], np.array([[2, 9, 5]])).videos == 2
     with pytest.raises(InputError, match="subjects 'anna' and 'Anna' look alike"):
-        published(tmp_path, ["anna/a", "Anna/b"], np.array([[2, 5, 9, 0]]))
+        published(tmp_path, ["anna/a", "Anna/b"], np.array([[2, 9, 5]]))
     with pytest.raises(InputError, match="expected whole frame numbers"):
-        published(tmp_path, ["anna/a"], np.array([[2.7, 5.0, 9.0, 0.0]]))
+        published(tmp_path, ["anna/a"], np.array([[2.7, 9.0, 5.0]]))
     with pytest.raises(InputError, match="--fps -30"):
-        published(tmp_path, ["anna/a"], np.array([[2, 5, 9, 0]]), fps=-30)
+        published(tmp_path, ["anna/a"], np.array([[2, 9, 5]]), fps=-30)

@@ -226,9 +226,12 @@ def _instances(segments: Any, labels: Any, first: int, where: str) -> list[list[
         raise InputError(f"{where}: {len(rows)} rows in segments.npy, {len(classes)} in labels.npy")
     for number, (row, label) in enumerate(zip(rows, classes, strict=True)):
         try:
-            values = [int(np.rint(float(value))) - first for value in np.ravel(np.asarray(row, object))]
+            numbers = [float(value) for value in np.ravel(np.asarray(row, object))]
         except (TypeError, ValueError) as error:
             raise InputError(f"{where}, instance {number}: {row}, expected frame numbers") from error
+        if not all(value.is_integer() for value in numbers):
+            raise InputError(f"{where}, instance {number}: {row}, expected whole frame numbers")
+        values = [int(value) - first for value in numbers]
         if len(values) not in (2, 3) or label.lower() not in CLASS_NAMES:
             raise InputError(
                 f"{where}, instance {number}: {len(values)} numbers and class {label!r}, expected onset, offset and maybe "
