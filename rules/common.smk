@@ -50,7 +50,7 @@ onstart:
 
 @cache
 def code(*scripts):
-    """Return the digest of all that the scripts of a rule run: a change in the package reruns the rules it touches."""
+    """Return the digest of all that a script runs, so that a change in the package reruns what it touches."""
     return code_digest(*(f"workflow/scripts/{name}.py" for name in scripts), root=ROOT)
 
 
