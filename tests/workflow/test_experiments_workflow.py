@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from pfes.base import store
 from pfes.commands.cli import app
-from pfes.decoding.start_end import decode
+from pfes.decoding.start_end import DecodeParameters, decode
+from pfes.methods.registry import spot_parameters
 from pfes.training.model import load_model
 from tests.conftest import snakemake
 
@@ -23,7 +24,8 @@ def compared(run, tmp_path_factory):
     shutil.copytree(run.parents[1], folder, dirs_exist_ok=True, ignore=results)
     (folder / "config/experiments/tiny.yaml").write_text(
         "base: supervised\n"
-        "training: {epochs: 8, learning_rate: 0.02, supervised: {segments: all, batch_segments: 4}}\n"
+        "model: {dropout: 0, block_dropout: 0}\n"
+        "training: {epochs: 16, learning_rate: 0.02, supervised: {segments: all, batch_segments: 4}}\n"
         "spot: {supervised: {apex_threshold: 0.0}}\n"
     )
     done = snakemake(folder, "--rerun-triggers", "mtime", "--config", "experiments=journal,tiny")
@@ -68,19 +70,16 @@ def test_supervised_proposals_are_decoded_from_the_outputs(compared):
             intensity, classes = scores[f"intensity/{video_id}"], scores[f"class_scores/{video_id}"]
             np.testing.assert_allclose(outputs[:, [7, 6]], classes, atol=1e-6)
             np.testing.assert_allclose(classes.max(axis=1), intensity, atol=1e-6)
-            params = _decoding(compared, path)
+            params = _decoding(path)
             expected = decode(outputs, params, valid=scores[f"valid/{video_id}"] > 0)
             own = proposals[proposals["video_id"] == video_id]
             assert own["onset"].tolist() == expected["onset"].tolist()
             assert own["score"].tolist() == expected["score"].tolist()
 
 
-def _decoding(compared, scores_path):
-    from pfes.base.config import build
-    from pfes.decoding.proposals import SpotParameters
-
-    model = compared / "train" / scores_path.relative_to(compared / "spot").with_name("model.pt")
-    return build(SpotParameters, load_model(model)[1]["spotting"]["spot"]).supervised
+def _decoding(scores_path):
+    settings = json.loads((scores_path.parents[2] / "settings.json").read_text())
+    return spot_parameters(settings["spot"]).of(DecodeParameters)
 
 
 def test_only_the_supervised_system_may_open_onsets_and_offsets(compared):

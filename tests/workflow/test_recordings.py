@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from pfes.base import store
 from pfes.base.records import Video
-from pfes.commands.cli import app
+from pfes.commands.cli import app, console
 from pfes.drawing.thumbnails import thumbnails
 from pfes.faces.landmarks import FaceParameters, write_faces
 from pfes.media.decode import SamplingParameters, read_frames
@@ -39,8 +40,9 @@ def lab(tmp_path):
     return tmp_path
 
 
-def test_every_recording_has_a_line(lab):
-    done = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["check", str(lab / "my.yaml"), "--no-estimate"])
+def test_every_recording_has_a_line(lab, monkeypatch):
+    monkeypatch.setattr(console, "width", 300)
+    done = CliRunner().invoke(app, ["check", str(lab / "my.yaml"), "--no-estimate"])
     lines = {
         line.split()[1]: line for line in done.output.splitlines() if line.startswith("│ ") and len(line.split()) > 1
     }
@@ -79,7 +81,8 @@ def test_thumbnails_of_a_turned_file_are_upright(shared_data, tmp_path):
     for name in ("upright", "rotated_90"):
         path = folder / f"{name}.mp4"
         write_faces(str(path), 0, tmp_path / f"{name}.h5", SamplingParameters(), FaceParameters())
-        shown = thumbnails({"v": [{"frame": 40}]}, {"v": path}, {"v": tmp_path / f"{name}.h5"}, limit=1, size=64)
+        faces = store.read(tmp_path / f"{name}.h5", "faces")
+        shown = thumbnails({"v": [{"frame": 40}]}, {"v": path}, {"v": faces}.__getitem__, limit=1, size=64)
         made[name] = shown["v"][0]["src"]
     crops = [cv2.imdecode(np.frombuffer(base64.b64decode(src.split(",")[1]), np.uint8), 1) for src in made.values()]
     assert np.corrcoef(crops[0].ravel(), crops[1].ravel())[0, 1] > 0.97
