@@ -11,7 +11,6 @@ from pfes.base.provenance import code_digest
 from pfes.evaluation.metrics import NO_SEED
 from pfes.flow.cache import note
 from pfes.methods.registry import learned, training_parameters
-from pfes.workflow.plan import EXPERIMENTS as EXPERIMENT_FILES
 from pfes.workflow.plan import ROOT, plan_run
 
 prepare_jobs()
@@ -48,20 +47,25 @@ onstart:
     note(RUN, KEYS)
 
 
-@cache
-def code(*scripts):
+digest = cache(code_digest)  # asked for once per job
+settings_of_rule = cache(PLAN.depends)
+
+
+def code(script):
     """Return the digest of all that a script runs, so that a change in the package reruns what it touches."""
-    return code_digest(*(f"workflow/scripts/{name}.py" for name in scripts), root=ROOT)
+    return digest(f"workflow/scripts/{script}.py", root=ROOT)
 
 
 def method_code(wildcards):
     """Return the digest of the method of an experiment: a change in another method reruns nothing of it."""
-    return code_digest(type(PLAN.method(wildcards.experiment)).__module__)
+    return digest(type(PLAN.method(wildcards.experiment)).__module__)
 
 
 def depends(rule):
     """Return a function to the settings that the result of a rule depends on, of the experiment if it has one."""
-    return lambda wildcards: PLAN.depends(rule, getattr(wildcards, "experiment", None))
+    return lambda wildcards: settings_of_rule(
+        rule, getattr(wildcards, "experiment", None)
+    )
 
 
 def per_video(stage, subjects=None):

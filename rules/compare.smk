@@ -42,6 +42,7 @@ rule compare:
     params:
         scores={name: per_fold("spot", "scores.h5", name, SEEDS[0]) for name in LEARNED},
         truth=TRUTH,
+        settings=depends("compare"),
         code=code("compare"),
     script:
         "../workflow/scripts/compare.py"

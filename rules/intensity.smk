@@ -149,6 +149,7 @@ rule intensity_compare:
         snippets=FLOW_BESIDE,
         truth=TRUTH,
         dataset=config["intensity"]["of"],
+        settings=depends("intensity_compare"),
         code=code("intensity_compare"),
     script:
         "../workflow/scripts/intensity_compare.py"
@@ -187,6 +188,7 @@ rule intensity_recordings:
         scores={SEEDS[0]: GIM_SCORES[SEEDS[0]]},
         snippets=FLOW_BESIDE,
         truth=TRUTH,
+        settings=depends("intensity_recordings"),
         code=code("intensity_recordings"),
     script:
         "../workflow/scripts/intensity_recordings.py"
@@ -233,9 +235,10 @@ rule intensity_figures:
     params:
         curves=INTENSITY_FILES["curves"],
         streams=SHOWN_STREAM,
-        scores=GIM_SCORES[SEEDS[0]],
+        scores={SEEDS[0]: GIM_SCORES[SEEDS[0]]},
         snippets=FLOW_BESIDE,
         truth=TRUTH,
+        settings=depends("intensity_figures"),
         code=code("intensity_figures"),
     script:
         "../workflow/scripts/intensity_figures.py"

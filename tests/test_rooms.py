@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pfes.base import provenance, store
+from pfes.workflow.plan import DEPENDS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "pfes"
@@ -96,3 +97,9 @@ def test_the_digest_of_a_rule_is_of_all_that_its_script_imports() -> None:
                 assert module in used or parent in used or parent == provenance.REGISTRY, f"rule {name}: {module}"
         if provenance.REGISTRY in " ".join(imported(ROOT / f"workflow/scripts/{script.group(1)}.py")):
             assert "method=method_code" in text, f"rule {name} runs a method without its digest"
+
+
+def test_every_rule_takes_the_settings_that_it_is_said_to_depend_on() -> None:
+    taken = {name: re.findall(r'settings=depends\("(\w+)"\)', text) for name, text in rules().items()}
+    assert {name for name, found in taken.items() if found} == set(DEPENDS)
+    assert all(found in ([], [name]) for name, found in taken.items())

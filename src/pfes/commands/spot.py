@@ -8,7 +8,7 @@ and seeds of one experiment, each of which was trained without one subject; so a
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,17 @@ import torch
 from numpy.typing import NDArray
 
 from pfes.base import store
+from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, file_name
 from pfes.commands.extract import STAGES, extract, parameters
 from pfes.decoding.proposals import SpotParameters
 from pfes.drawing import figures, overlay
+from pfes.intensity.comparison import Beside
 from pfes.intensity.figures import stream_curves
-from pfes.intensity.prediction import find_models, write_stream
+from pfes.intensity.prediction import StreamParameters, find_models, write_stream
 from pfes.media import decode
-from pfes.methods.baseline import BaselineParameters, class_magnitudes
+from pfes.methods.baseline import BaselineParameters
 from pfes.methods.registry import spot_parameters
 from pfes.spotting.proposal_tables import locate
 from pfes.training.model import SpottingModel, load_model, predict
@@ -102,7 +104,7 @@ def spot(
     found = Spotted(intensity, class_scores, proposals, rate, valid)
     _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
     if intensity_models:
-        _write_continuous(str(recording), out, found, intensity_models, snippets)
+        _write_continuous(str(recording), out, found, intensity_models, settings)
     return found
 
 
@@ -193,14 +195,19 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
 
 
 def _write_continuous(
-    recording: str, out: Path, found: Spotted, models: Sequence[Path], snippets: NDArray[np.float32]
+    recording: str, out: Path, found: Spotted, models: Sequence[Path], settings: Mapping[str, Any]
 ) -> None:
     log.info("continuous intensity, %d models", len(models))
-    write_stream(models, {"video": recording}, {"video": out / "faces.h5"}, out / "stream.h5")
+    said = settings.get("intensity", {}).get("stream")
+    stream = None if said is None else build(StreamParameters, said)
+    write_stream(models, {"video": recording}, {"video": out / "faces.h5"}, out / "stream.h5", stream)
+    beside = Beside(
+        snippets={"video": out / "snippets.h5"}, baseline=spot_parameters(settings["spot"]).of(BaselineParameters)
+    )
     curves = {
         "continuous intensity": store.read(out / "stream.h5", "stream")["intensity/video"],
         "GIM intensity": found.intensity,
-        "flow magnitude, px": class_magnitudes(snippets, BaselineParameters())[:, 0],
+        "flow magnitude, px": beside.magnitude("video")[:, 0],
     }
     table = pd.DataFrame(
         {"frame": np.arange(len(found.intensity)), "time_s": np.arange(len(found.intensity)) / found.fps}

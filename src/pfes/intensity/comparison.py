@@ -20,6 +20,7 @@ subjects (bootstrap), and the standard deviation over seeds. GIM and flow have a
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -141,27 +142,59 @@ def mean_columns(part: pd.DataFrame, metrics: Sequence[str], scaled: Sequence[st
     return found
 
 
+@dataclass(frozen=True)
+class Beside:
+    """The files of what stands beside continuous intensity.
+
+    Attributes
+    ----------
+    truth : video_id -> file of kind ``truth``, of rendered videos.
+    scores : seed -> GIM's scores.h5 of each fold.
+    snippets : video_id -> file of kind ``snippets``.
+    baseline : how the magnitude of their flow is measured.
+    """
+
+    truth: Mapping[str, Path | str] = field(default_factory=dict)
+    scores: Mapping[int, Sequence[Path | str]] = field(default_factory=dict)
+    snippets: Mapping[str, Path | str] = field(default_factory=dict)
+    baseline: BaselineParameters = BaselineParameters()
+
+    def true_intensity(self) -> dict[str, np.ndarray]:
+        """Return video_id -> the rendered intensity [T]."""
+        return {video: store.read(path, "truth")["intensity"] for video, path in self.truth.items()}
+
+    def magnitude(self, video: str) -> np.ndarray:
+        """Return the flow magnitude [T, 2] of a video, px, one per class."""
+        return class_magnitudes(store.read(self.snippets[video], "snippets")["snippets"], self.baseline)
+
+    def curves(self) -> dict[tuple[str, int], dict[str, np.ndarray]]:
+        """Return GIM's intensity [T] by seed, and the flow magnitude [T, 2] of the videos that were not refused."""
+        found: dict[tuple[str, int], dict[str, np.ndarray]] = {
+            ("GIM", seed): store.read_videos(paths, "scores", "intensity") for seed, paths in self.scores.items()
+        }
+        if self.snippets:
+            usable = [video for video, path in self.snippets.items() if store.refusal(path, "snippets") is None]
+            found["flow", 0] = {video: self.magnitude(video) for video in usable}
+        return found
+
+
 def score_curves(
     curve_paths: Mapping[tuple[str, int], Sequence[Path | str]],
     out_clips: Path | str,
     out_summary: Path | str,
+    beside: Beside = Beside(),
     *,
-    truth_paths: Mapping[str, Path | str] | None = None,
-    score_paths: Mapping[int, Sequence[Path | str]] | None = None,
-    snippet_paths: Mapping[str, Path | str] | None = None,
     dataset: str | None = None,
 ) -> None:
-    """Read curves, truth, GIM's scores and snippets, and write the tables ``intensity_clips`` and ``intensity_metrics``.
+    """Read curves and what stands beside them, and write the tables ``intensity_clips`` and ``intensity_metrics``.
 
-    ``curve_paths``: (system, seed) -> one file per fold. ``score_paths``: seed -> scores.h5 of each fold.
-    ``dataset``: key of PUBLISHED, whose figures stand in the summary.
+    ``curve_paths``: (system, seed) -> one file per fold. ``dataset``: key of PUBLISHED, whose figures stand in the summary.
     """
     curves = {
         key: pd.concat([store.read_table(path, "intensity_curves") for path in paths], ignore_index=True)
         for key, paths in curve_paths.items()
     }
-    truth = {video: store.read(path, "truth")["intensity"] for video, path in (truth_paths or {}).items()}
-    clips = clip_table(curves, truth, read_others(score_paths or {}, snippet_paths or {}))
+    clips = clip_table(curves, beside.true_intensity(), beside.curves())
     inputs = [path for paths in curve_paths.values() for path in paths]
     made = provenance.record("intensity_compare", {}, inputs)
     store.write_table(out_clips, "intensity_clips", clips, made)
@@ -169,22 +202,6 @@ def score_curves(
     theirs = [] if dataset is None else [published_row(dataset, [str(name) for name in summary.columns])]
     rows = pd.concat([summary, *theirs], ignore_index=True)
     store.write_table(out_summary, "intensity_metrics", rows, made)
-
-
-def read_others(
-    score_paths: Mapping[int, Sequence[Path | str]], snippet_paths: Mapping[str, Path | str]
-) -> dict[tuple[str, int], dict[str, np.ndarray]]:
-    """Return the curves to stand beside: GIM's intensity [T] by seed, and the flow magnitude [T, 2] (px, one per class)."""
-    found: dict[tuple[str, int], dict[str, np.ndarray]] = {
-        ("GIM", seed): store.read_videos(paths, "scores", "intensity") for seed, paths in score_paths.items()
-    }
-    if snippet_paths:
-        found["flow", 0] = {
-            video: class_magnitudes(store.read(path, "snippets")["snippets"], BaselineParameters())
-            for video, path in snippet_paths.items()
-            if store.refusal(path, "snippets") is None
-        }
-    return found
 
 
 def rich_table(rows: pd.DataFrame, metrics: Mapping[str, str], title: str) -> Table:

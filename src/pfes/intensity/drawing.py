@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from pfes.base import store
 from pfes.drawing import figures
-from pfes.intensity.comparison import CLIP_KEY
+from pfes.intensity.comparison import CLIP_KEY, Beside
 from pfes.intensity.figures import LINES, clip_curves, stream_curves
-from pfes.methods.baseline import BaselineParameters, class_magnitudes
 
 SHOWN = 12  # clips
 
@@ -51,14 +50,13 @@ def draw_clips(
 
 def draw_streams(
     stream_paths: Sequence[Path | str], videos_path: Path | str, expressions_path: Path | str, out: Path | str,
-    *, score_paths: Sequence[Path | str] = (), snippet_paths: Mapping[str, Path | str] | None = None,
-    truth_paths: Mapping[str, Path | str] | None = None,
+    beside: Beside = Beside(),
 ) -> None:  # fmt: skip
     """Draw every recording's continuous intensity, GIM's intensity and the flow magnitude to the folder ``out``, as SVG."""
     videos = store.read_table(videos_path, "videos")
     rates: dict[str, float] = dict(videos[["video_id", "sampled_fps"]].to_numpy().tolist())
     expressions = store.read_table(expressions_path, "expressions")
-    gim = store.read_videos(score_paths, "scores", "intensity")
+    gim = store.read_videos([path for paths in beside.scores.values() for path in paths], "scores", "intensity")
     Path(out).mkdir(parents=True, exist_ok=True)
     for path in stream_paths:
         for name, curve in store.read(path, "stream").items():
@@ -66,10 +64,9 @@ def draw_streams(
             curves = {"continuous intensity": curve}
             if video_id in gim:
                 curves["GIM intensity"] = gim[video_id]
-            if snippet_paths and video_id in snippet_paths:
-                snippets = store.read(snippet_paths[video_id], "snippets")["snippets"]
-                curves["flow magnitude, px"] = class_magnitudes(snippets, BaselineParameters())[:, 0]
-            truth = (truth_paths or {}).get(video_id)
+            if video_id in beside.snippets:
+                curves["flow magnitude, px"] = beside.magnitude(video_id)[:, 0]
+            truth = beside.truth.get(video_id)
             figure = stream_curves(
                 curves, expressions[expressions["video_id"] == video_id], rates[video_id],
                 video_id, None if truth is None else store.read(truth, "truth")["intensity"],

@@ -87,15 +87,15 @@ def write_curves(
 
 def write_stream(
     model_paths: Sequence[Path | str], recordings: Mapping[str, str], faces_paths: Mapping[str, Path | str],
-    out: Path | str, stream: StreamParameters = StreamParameters(), *, guard: Sequence[str] = (),
+    out: Path | str, stream: StreamParameters | None = None, *, guard: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Write the intensity of whole recordings (video_id -> path), the mean over the models given.
 
-    ``guard``: subjects of the recordings; a model that was trained on one of them is refused.
+    ``stream``: None for what the models say (those of before), else the defaults. ``guard``: subjects of the recordings; a model that was trained on one of them is refused.
     """
     loaded = [load_intensity_model(path, for_subject=list(guard)) for path in model_paths]
     meta = loaded[0][1]
-    clips = build(ClipParameters, meta["clips"])
+    clips, stream = build(ClipParameters, meta["clips"]), stream or build(StreamParameters, meta.get("stream", {}))
     made = provenance.record("intensity_stream", asdict(stream), list(model_paths))
     with store.create(out, "stream", made) as writer:
         for video_id, path in sorted(recordings.items()):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from pfes.base import provenance, store
-from pfes.intensity.comparison import UNSCALED, mean_columns, read_others
+from pfes.intensity.comparison import UNSCALED, Beside, mean_columns
 from pfes.intensity.metrics import clip_metrics
 from pfes.intensity.pseudo import apex_position, pseudo_intensity
 
@@ -95,10 +95,9 @@ def recording_summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def compare_recordings(
     stream_paths: Mapping[tuple[str, int], Sequence[Path | str]], videos_path: Path | str, expressions_path: Path | str,
-    out_rows: Path | str, out_summary: Path | str, *, truth_paths: Mapping[str, Path | str] | None = None,
-    score_paths: Mapping[int, Sequence[Path | str]] | None = None, snippet_paths: Mapping[str, Path | str] | None = None,
+    out_rows: Path | str, out_summary: Path | str, beside: Beside = Beside(),
 ) -> None:  # fmt: skip
-    """Read streams, truth, GIM's scores and snippets; write ``intensity_recordings`` and ``intensity_recording_metrics``.
+    """Read streams and what stands beside them; write ``intensity_recordings`` and ``intensity_recording_metrics``.
 
     ``stream_paths``: (system, seed) -> one file per fold. Of the flow, the magnitude at the lag of macro-expressions.
     """
@@ -107,10 +106,10 @@ def compare_recordings(
     curves: dict[tuple[str, int], Curves] = {
         key: store.read_videos(paths, "stream", "intensity") for key, paths in stream_paths.items()
     }
-    for key, others in read_others(score_paths or {}, snippet_paths or {}).items():
+    for key, others in beside.curves().items():
         curves[key] = {video: curve if curve.ndim == 1 else curve[:, 0] for video, curve in others.items()}
-    truth = {video: store.read(path, "truth")["intensity"] for video, path in (truth_paths or {}).items()}
-    rows = recording_table(curves, store.read_table(expressions_path, "expressions"), subjects, truth)
+    expressions = store.read_table(expressions_path, "expressions")
+    rows = recording_table(curves, expressions, subjects, beside.true_intensity())
     made = provenance.record("intensity_recordings", {}, [path for paths in stream_paths.values() for path in paths])
     store.write_table(out_rows, "intensity_recordings", rows, made)
     store.write_table(out_summary, "intensity_recording_metrics", recording_summary(rows), made)

@@ -1,6 +1,6 @@
 """What a method of spotting is: the one seam between a method and everything around it.
 
-A method is one object of a class below, listed in ``pfes.methods.METHODS``. The workflow, training, spotting and figures
+A method is one object of a class below, listed in ``pfes.methods.registry.METHODS``. The workflow, training, spotting and figures
 ask it what they need to know and never for its name. A ``LearnedMethod`` puts a head on SpotFormer and says what its loss
 is; a ``TrainingFreeMethod`` turns snippets into curves as they are. Both turn curves into proposals.
 

@@ -1,8 +1,8 @@
 """The files of a run that its report reads, and what can be said of a run from their names and refusals alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,11 @@ class RunFiles:
 
     def face(self, video_id: str) -> store.Whole:
         """Return the file of kind ``faces`` of a video, read once."""
-        return _read_faces(self.faces[video_id])
+        return self._read(self.faces[video_id])
+
+    @cached_property
+    def _read(self) -> Callable[[Path], store.Whole]:
+        return lru_cache(maxsize=KEPT)(partial(store.read_whole, kind="faces"))
 
     def why_refused(self, video_id: str, stated: object) -> str | None:
         """Return the first reason for which a video was refused: ``stated`` in the table, of its faces or its snippets."""
@@ -78,11 +82,6 @@ class RunFiles:
         if reason is not None:
             return reason
         return None if video_id in self.faces else "no file of faces for this video; rerun rule faces"
-
-
-@lru_cache(maxsize=KEPT)
-def _read_faces(path: Path | str) -> store.Whole:
-    return store.read_whole(path, "faces")
 
 
 def run_files(paths: Mapping[str, Any], benchmarks: Path | str, stages: Sequence[str]) -> RunFiles:

@@ -216,13 +216,12 @@ def _check_experiment(plan: Plan, name: str) -> None:
         training = training_parameters(own["training"])
     except InputError as error:
         raise InputError(f"experiment {name}: {error}") from error
-    for section in ("training", "flow"):
-        for key, value in own[section].items():
-            if f"{section}.{key}" in MACHINE and value != plan.config[section][key]:
-                raise InputError(
-                    f"experiment {name}: {section}.{key} changes no result and is one for the whole run; "
-                    f"set it in the configuration of the run instead of the experiment"
-                )
+    for key, value in own["training"].items():
+        if f"training.{key}" in MACHINE and value != plan.config["training"][key]:
+            raise InputError(
+                f"experiment {name}: training.{key} changes no result and is one for the whole run; "
+                f"set it in the configuration of the run instead of the experiment"
+            )
     if not isinstance(plan.method(name), LearnedMethod):
         return
     if training.validates and not all(fold.validation for fold in plan.folds.values()):
