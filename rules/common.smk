@@ -61,11 +61,9 @@ def method_code(wildcards):
     return digest(type(PLAN.method(wildcards.experiment)).__module__)
 
 
-def depends(rule):
-    """Return a function to the settings that the result of a rule depends on, of the experiment if it has one."""
-    return lambda wildcards: settings_of_rule(
-        rule, getattr(wildcards, "experiment", None)
-    )
+def depends(name):
+    """Return a function to the settings that the result of rule ``name`` depends on, of the experiment if it has one."""
+    return lambda w: settings_of_rule(name, getattr(w, "experiment", None))
 
 
 def per_video(stage, subjects=None):
