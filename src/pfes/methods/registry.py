@@ -39,6 +39,23 @@ def learned(name: str) -> LearnedMethod:
     return found
 
 
+def check_source(method: LearnedMethod, source: Method, where: str) -> None:
+    """Raise InputError unless ``method`` may be trained on the features of a model of the method ``source``.
+
+    ``where`` says whose the source is. A method that gets points alone never gets features that have seen intervals.
+    """
+    if source.labels == "intervals" and method.labels != "intervals":
+        raise InputError(
+            f"{where}: its features have seen onsets and offsets, which the method {method.name} must not; "
+            "set training.cached to an experiment that learns from points"
+        )
+    if method.builds_on and source.name not in method.builds_on:
+        raise InputError(
+            f"{where}: of the method {source.name}, but {method.name} goes on from {' or '.join(method.builds_on)}; "
+            "set training.cached to an experiment of that method"
+        )
+
+
 def training_free(name: str) -> TrainingFreeMethod:
     """Return the method called ``name``, which is not trained; raises InputError if it is."""
     found = method_of(name)

@@ -1,7 +1,7 @@
 """Stages features and scores: what a fold's model makes of the videos.
 
 features.h5  SpotFormer features of every usable video, of all subjects, by one fold's model.
-scores.h5    intensity and class scores of the held-out subjects' videos, by the same model's heads on those features.
+scores.h5    intensity, class scores and what else the method reads of the held-out subjects' videos, by the same model's heads on those features.
 In both, attribute ``model`` is the SHA-256 of the model.pt they come from, ``held_out`` a JSON list of subjects.
 """
 
@@ -97,9 +97,12 @@ def score_fold(
             with reproducible(meta["seed"]):
                 own = torch.as_tensor(features[f"features/{video_id}"])
                 _, intensity, class_scores = model.head.clean(own)
+                outputs = model.method.outputs(model.head, own)
+                candidates = model.method.candidates(model.head, own, valid)
             writer.append(f"intensity/{video_id}", intensity.numpy())
             writer.append(f"class_scores/{video_id}", class_scores.numpy())
             writer.append(f"valid/{video_id}", valid)
-            outputs = model.method.outputs(model.head, own)
             if outputs is not None:
                 writer.append(f"outputs/{video_id}", outputs.numpy())
+            if candidates is not None:
+                writer.append(f"candidates/{video_id}", candidates)

@@ -28,6 +28,7 @@ from pfes.methods.base import LearnedMethod, Method
 from pfes.methods.registry import (
     SPOT_SECTIONS,
     TRAINING_SECTIONS,
+    check_source,
     learned,
     method_of,
     spot_parameters,
@@ -234,6 +235,14 @@ def _check_experiment(plan: Plan, name: str) -> None:
         raise InputError(
             f"experiment {name}: training.cached is {source!r}, expected another of the experiments of this run "
             f"({', '.join(plan.learned)}); add it to experiments"
+        )
+    method = learned(training.method)
+    if source is not None:
+        check_source(method, plan.method(source), f"experiment {name}: training.cached is {source}")
+    elif method.builds_on:
+        raise InputError(
+            f"experiment {name}: the method {method.name} goes on from {' or '.join(method.builds_on)}; "
+            "set training.cached to an experiment of that method"
         )
 
 
