@@ -171,7 +171,7 @@ def propose(
         chosen = np.flatnonzero(passed[:, index])
         scores = contrast(curve, candidates[chosen], at_apex[chosen, index], params.score)
         kept, scores = select(candidates[chosen], scores, limits, params, fps)
-        tables.append(_table(name, curve, candidates[chosen][kept], apexes[chosen][kept], scores))
+        tables.append(proposal_table(name, curve, candidates[chosen][kept], apexes[chosen][kept], scores))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -196,7 +196,7 @@ def released_proposals(curve: Floats, classes: Floats, params: SpotParameters, f
         pool = order[(fits & (scores >= limits.min_score))[order]]
         best = pool[nms(ends[pool], scores[pool], params.nms_iou, half_open=True)[: limits.max_per_video]]
         best = best[np.lexsort((ends[best, 1], ends[best, 0]))]
-        table = _table(name, curve, found[chosen[best]], apexes[chosen[best]], scores[best])
+        table = proposal_table(name, curve, found[chosen[best]], apexes[chosen[best]], scores[best])
         tables.append(table.assign(offset=table["offset"] + 1))
     return pd.concat(tables, ignore_index=True)
 
@@ -318,7 +318,8 @@ def moving_average(curve: Floats, width: int, valid: Mask) -> Floats:
     return (total[end] - total[start]) / np.maximum(count[end] - count[start], 1)
 
 
-def _table(name: str, curve: Floats, intervals: Intervals, apexes: NDArray[np.int64], scores: Floats) -> pd.DataFrame:
+def proposal_table(name: str, curve: Floats, intervals: Intervals, apexes: NDArray[np.int64], scores: Floats) -> pd.DataFrame:
+    """Return the proposals of the class ``name``: intervals [N, 2], apexes and scores [N]; columns FRAME_COLUMNS."""
     means = [curve[onset : offset + 1].mean() for onset, offset in intervals]
     columns = ([name] * len(intervals), intervals[:, 0], apexes, intervals[:, 1], scores)
     table = pd.DataFrame(dict(zip(FRAME_COLUMNS, columns, strict=False)))

@@ -12,11 +12,12 @@ from pfes.decoding.proposals import SpotParameters
 from pfes.methods.base import LearnedMethod, Method, TrainingFreeMethod
 from pfes.methods.baseline import Baseline
 from pfes.methods.gim.method import AsReleased, Conference, Journal
+from pfes.methods.lac.method import Lac
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.supervised.method import Supervised
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Conference(), Journal(), AsReleased(), Supervised(), Baseline())
+    method.name: method for method in (Conference(), Journal(), AsReleased(), Supervised(), Baseline(), Lac())
 }
 TRAINING_SECTIONS, SPOT_SECTIONS = (
     tuple(dict.fromkeys(kind for method in METHODS.values() for kind in getattr(method, name)))
