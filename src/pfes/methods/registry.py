@@ -12,13 +12,18 @@ from pfes.decoding.proposals import SpotParameters
 from pfes.methods.base import LearnedMethod, Method, TrainingFreeMethod
 from pfes.methods.baseline import Baseline
 from pfes.methods.gim.method import AsReleased, Conference, Journal
+from pfes.methods.hrpro.method import Hrpro, HrproStage1
 from pfes.methods.lac.method import Lac
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.supervised.method import Supervised
+from pfes.methods.tsp.method import Tsp
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Conference(), Journal(), AsReleased(), Supervised(), Baseline(), Lac())
-}
+    method.name: method
+    for method in (
+        Conference(), Journal(), AsReleased(), Supervised(), Baseline(), Lac(), HrproStage1(), Hrpro(), Tsp(),
+    )
+}  # fmt: skip
 TRAINING_SECTIONS, SPOT_SECTIONS = (
     tuple(dict.fromkeys(kind for method in METHODS.values() for kind in getattr(method, name)))
     for name in ("training_sections", "spot_sections")

@@ -335,5 +335,11 @@ def _check(
             "training: epoch_choice validation and early_stop need validation subjects with labelled expressions; "
             "set folds.validation_subjects, or epoch_choice: last and early_stop: null"
         )
+    needed = learned(params.method).builds_on
+    if needed and source is None:
+        raise InputError(
+            f"training: the method {params.method} goes on from {' or '.join(needed)}; set training.cached to an experiment "
+            "of that method"
+        )
     if (params.cached is None) != (source is None):
         raise InputError("training: a cached training needs a SpotFormer, and only that one; set training.cached")
