@@ -1,7 +1,17 @@
+ON_FEATURES = {training.cached for training in TRAININGS.values()}
+
+
+def featured(wildcards):
+    """Return the snippets of the held-out subjects; of all subjects where features are kept, trained on or chosen by."""
+    if config["all_features"] or wildcards.experiment in {*ON_FEATURES, *LIMITED}:
+        return list(SNIPPETS.values())
+    return held_out_files("snippets")(wildcards)
+
+
 rule features:
     input:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
-        snippets=list(SNIPPETS.values()),
+        snippets=featured,
         cached=cached("features", "features.h5"),
     output:
         RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",
@@ -26,6 +36,7 @@ rule epoch_proposals:  # on request only: what each kept epoch would have spotte
         videos=RUN / "dataset/videos.parquet",
         snippets=held_out_files("snippets"),
         faces=held_out_files("faces"),
+        limits=limits_of,
     output:
         RUN / "spot/{experiment}/{fold}/seed{seed}/epoch_proposals.parquet",
     log:

@@ -181,9 +181,7 @@ def _epoch(
     started, epoch, model = time.perf_counter(), state.epoch, state.model.train()
     if params.cached is not None:
         model.spotformer.eval()
-    loaded = model.method.before_epoch(
-        model.head, _clean(model, features_from), loaded, epoch, params, state.memory
-    )
+    loaded = model.method.before_epoch(model.head, _clean(model, features_from), loaded, epoch, params, state.memory)
     batches = (
         mirrored_maybe(batch, params.mirror, state.generator)
         for batch in model.method.batches(videos, loaded, params, state.generator)

@@ -52,7 +52,9 @@ DEPENDS: dict[str, tuple[str, ...]] = {
     "points": ("points",),
     "train": ("sampling", "faces", "flow", "snippets", "model", "training"),
     "experiment": ("spot", "intensity.stream"),
+    "limits": ("spot",),
     "spot": ("spot",),
+    "all_proposals": ("spot",),
     "training_free": ("spot",),
     "epoch_proposals": ("spot",),
     "evaluate": ("evaluate",),
@@ -111,6 +113,11 @@ class Plan:
     def pseudo_labelled(self) -> list[str]:
         """Return the experiments whose training makes pseudo-labels."""
         return [name for name in self.learned if learned(self.experiments[name]["training"]["method"]).pseudo_labels]
+
+    @property
+    def limited(self) -> list[str]:
+        """Return the experiments whose least scores are chosen for each fold."""
+        return [name for name in self.learned if self.experiments[name]["spot"]["limits"] == "points"]
 
     def method(self, experiment: str) -> Method:
         """Return the method of an experiment."""

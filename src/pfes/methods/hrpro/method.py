@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -167,6 +167,7 @@ class Hrpro(Localiser):
 
         table = curves["candidates"]
         found = [
-            Candidates(own[:, :2].astype(np.int64), own[:, 3]) for own in (table[table[:, 2] == kind] for kind in (0, 1))
+            Candidates(own[:, :2].astype(np.int64), own[:, 3])
+            for own in (table[table[:, 2] == kind] for kind in (0, 1))
         ]
         return proposals(found, curves, params, fps)

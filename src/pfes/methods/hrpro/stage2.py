@@ -61,7 +61,9 @@ def overlap(first: Tensor, second: Tensor) -> Tensor:
     return inside / (width - inside).clamp_min(1e-6)
 
 
-def refine_loss(quality: Tensor, refined: Tensor, given: Tensor, reliable: Tensor, generator: torch.Generator) -> Tensor:
+def refine_loss(
+    quality: Tensor, refined: Tensor, given: Tensor, reliable: Tensor, generator: torch.Generator
+) -> Tensor:
     """Return L_reg + L_iou of N candidates.
 
     Parameters
@@ -75,7 +77,9 @@ def refine_loss(quality: Tensor, refined: Tensor, given: Tensor, reliable: Tenso
     high = best >= RELIABLE_IOU
     share = min(1.0, float(high.sum()) / max(float((~high).sum()), 1.0))
     used = high | (torch.rand(len(best), generator=generator).to(best.device) < share)
-    regression = functional.smooth_l1_loss(_best(refined[high], reliable), best.new_ones(int(high.sum())), reduction="none")
+    regression = functional.smooth_l1_loss(
+        _best(refined[high], reliable), best.new_ones(int(high.sum())), reduction="none"
+    )
     return mean(regression) + mean(functional.smooth_l1_loss(quality[used], best[used], reduction="none"))
 
 

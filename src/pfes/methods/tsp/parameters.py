@@ -25,7 +25,10 @@ class TspSpotParameters:
     section: ClassVar[str] = "tsp"
 
     class_share: float = setting(
-        0.0, "least mean probability of a class in a video that has it; .1 as published, 0 is no limit", minimum=0, maximum=1
+        0.0,
+        "least mean probability of a class in a video that has it; .1 as published, 0 is no limit",
+        minimum=0,
+        maximum=1,
     )
     neighbour_iou: float = setting(
         0.4, "IoU above which candidates are neighbours, whose ends are averaged", minimum=0, maximum=1
