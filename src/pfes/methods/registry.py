@@ -15,13 +15,14 @@ from pfes.methods.gim.method import AsReleased, Conference, Journal
 from pfes.methods.hrpro.method import Hrpro, HrproStage1
 from pfes.methods.lac.method import Lac
 from pfes.methods.parameters import TrainingParameters
+from pfes.methods.sfnet.method import Sfnet
 from pfes.methods.supervised.method import Supervised
 from pfes.methods.tsp.method import Tsp
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Conference(), Journal(), AsReleased(), Supervised(), Baseline(), Lac(), HrproStage1(), Hrpro(), Tsp(),
+        Conference(), Journal(), AsReleased(), Supervised(), Baseline(), Lac(), HrproStage1(), Hrpro(), Tsp(), Sfnet(),
     )
 }  # fmt: skip
 TRAINING_SECTIONS, SPOT_SECTIONS = (
