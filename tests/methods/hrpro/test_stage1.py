@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from pfes.methods.hrpro import stage1
 from pfes.methods.hrpro.stage1 import Block, ReliableHead, first_prototypes, moved_prototypes, prototype_contrast
 
 
@@ -78,6 +79,17 @@ def test_a_block_is_its_equations():
     x = block.norm1(tokens + block.attention.out_proj(torch.cat(heads, 1)))
     expected = block.norm2(x + block.outer(block.inner(x).relu()))
     torch.testing.assert_close(block(tokens), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_long_video_in_blocks_is_that_of_one_block(monkeypatch):
+    gradients = []
+    for queries in (1024, 3):
+        monkeypatch.setattr(stage1, "QUERIES", queries)
+        torch.manual_seed(0)
+        block, tokens = Block(16).eval(), torch.randn(7, 16, requires_grad=True)
+        block(tokens).square().sum().backward()
+        gradients.append([tokens.grad, *(parameter.grad for parameter in block.parameters())])
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
 
 
 def test_prototypes_take_part_as_tokens_and_give_no_frame():

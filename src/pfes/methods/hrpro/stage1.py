@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from pfes.methods.lac.network import scores
 from pfes.methods.ptal.losses import mean
@@ -15,6 +16,7 @@ from pfes.network.heads import Head
 
 HEADS, FORWARD, DROPOUT, ATTENTION_DROPOUT = 8, 128, 0.3, 0.1
 TEMPERATURE = 0.1
+QUERIES = 1024  # tokens whose attention is computed at a time
 KEPT = 0.999  # of a prototype after each video
 
 
@@ -60,11 +62,31 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens of the same shape; the values are the tokens themselves."""
-        found, _ = self.attention(self.query(tokens), self.key(tokens), tokens, need_weights=False)
-        tokens = self.norm1(tokens + self.dropout(found))
+        tokens = self.norm1(tokens + self.dropout(self._attend(self.query(tokens), self.key(tokens), tokens)))
         forward = self.outer(self.dropout(self.inner(tokens).relu()))
         normalised: Tensor = self.norm2(tokens + self.dropout(forward))
         return normalised
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Return what ``attention`` does, each [N, D], a block of queries at a time: memory is linear in N.
+
+        The weights of a block are computed again for its gradient, except where one block holds all.
+        """
+        own = self.attention
+        parts = zip((query, key, value), own.in_proj_weight.chunk(3), own.in_proj_bias.chunk(3), strict=True)
+        q, k, v = (
+            functional.linear(x, weight, bias).unflatten(1, (own.num_heads, -1)).transpose(0, 1)
+            for x, weight, bias in parts
+        )  # [heads, N, d]
+
+        def block(queries: Tensor) -> Tensor:
+            weights = (queries @ k.transpose(1, 2) / math.sqrt(q.shape[-1])).softmax(-1)
+            return functional.dropout(weights, own.dropout, self.training) @ v
+
+        blocks = q.split(QUERIES, 1)
+        found = [block(blocks[0])] if len(blocks) == 1 else [checkpoint(block, x, use_reentrant=False) for x in blocks]
+        projected: Tensor = own.out_proj(torch.cat(found, 1).transpose(0, 1).flatten(1))
+        return projected
 
 
 def prototype_contrast(embedded: Tensor, prototypes: Tensor, action: Tensor, background: Tensor) -> Tensor:
