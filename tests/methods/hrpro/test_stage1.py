@@ -81,15 +81,18 @@ def test_a_block_is_its_equations():
     torch.testing.assert_close(block(tokens), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_long_video_in_blocks_is_that_of_one_block(monkeypatch):
+def test_a_long_video_in_blocks_is_that_of_one_block_also_while_training(monkeypatch):
+    for name in ("DROPOUT", "ATTENTION_DROPOUT"):
+        monkeypatch.setattr(stage1, name, 0.0)
     gradients = []
-    for queries in (1024, 3):
+    for queries, training in ((512, False), (512, True), (3, True)):
         monkeypatch.setattr(stage1, "QUERIES", queries)
         torch.manual_seed(0)
-        block, tokens = Block(16).eval(), torch.randn(7, 16, requires_grad=True)
+        block, tokens = Block(16).train(training), torch.randn(7, 16, requires_grad=True)
         block(tokens).square().sum().backward()
         gradients.append([tokens.grad, *(parameter.grad for parameter in block.parameters())])
-    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
+    for found in gradients[1:]:
+        torch.testing.assert_close(found, gradients[0], atol=1e-5, rtol=1e-4)
 
 
 def test_prototypes_take_part_as_tokens_and_give_no_frame():

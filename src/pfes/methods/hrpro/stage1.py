@@ -16,7 +16,7 @@ from pfes.network.heads import Head
 
 HEADS, FORWARD, DROPOUT, ATTENTION_DROPOUT = 8, 128, 0.3, 0.1
 TEMPERATURE = 0.1
-QUERIES = 1024  # tokens whose attention is computed at a time
+QUERIES = 512  # tokens whose attention is computed at a time
 KEPT = 0.999  # of a prototype after each video
 
 
@@ -75,11 +75,13 @@ class Block(nn.Module):
         own = self.attention
         parts = zip((query, key, value), own.in_proj_weight.chunk(3), own.in_proj_bias.chunk(3), strict=True)
         q, k, v = (
-            functional.linear(x, weight, bias).unflatten(1, (own.num_heads, -1)).transpose(0, 1)
+            functional.linear(x, weight, bias).unflatten(1, (own.num_heads, -1)).transpose(0, 1).contiguous()
             for x, weight, bias in parts
         )  # [heads, N, d]
 
         def block(queries: Tensor) -> Tensor:
+            if not self.training:  # PyTorch's own needs no memory for the weights, but on the CPU with dropout
+                return functional.scaled_dot_product_attention(queries[None], k[None], v[None])[0]
             weights = (queries @ k.transpose(1, 2) / math.sqrt(q.shape[-1])).softmax(-1)
             return functional.dropout(weights, own.dropout, self.training) @ v
 
