@@ -147,11 +147,33 @@ def test_every_setting_is_described_in_a_line() -> None:
         ({"training": {"epoch_choice": "validation"}}, "need validation subjects"),
         ({"training": {"compile": True, "chunk_frames": 9}}, "compile and chunk_frames exclude each other"),
         ({"training": {"method": "gim"}}, "'gim' is not one of"),
+        ({"experiments": ["tsp"]}, "experiment tsp: training.cached is 'lac', expected another of the experiments"),
+        (
+            {
+                "experiments": ["lac", "supervised"],
+                "constants": {"lac": {"training": {"cached": "supervised", "mirror": 0}}},
+            },
+            "experiment lac: training.cached is supervised: its features have seen onsets and offsets",
+        ),
+        (
+            {"experiments": ["journal", "lac", "tsp"], "constants": {"tsp": {"training": {"cached": "journal"}}}},
+            "of the method journal, but tsp goes on from lac",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused_while_the_run_is_planned(changes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan_run(merged(DEMO, changes))
+
+
+def test_the_tables_of_methods_are_planned_and_say_which_least_scores_are_chosen() -> None:
+    methods = ["lac", "hrpro_stage1", "hrpro", "tsp"]
+    for group, names in (("table1", methods), ("table1_cached", [f"{name}_cached" for name in methods])):
+        plan = plan_run(merged(DEMO, {"experiments": group}))
+        assert set(plan.limited) == set(names)
+        assert set(names) < set(plan.learned)
+        assert plan.depends("train", names[0])["training"]["ptal"]["learning_rate"] == 1e-4
+        assert "ptal" not in plan.depends("train", "conference")["training"]
 
 
 def test_an_experiment_may_not_set_what_changes_no_result(tmp_path: Path) -> None:

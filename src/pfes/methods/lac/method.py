@@ -73,12 +73,13 @@ class Lac(Localiser):
         own, (frames, classes) = params.of(LacParameters), usable_points(batch)
         hidden, intensity, class_scores = head(features)
         p, seeds = fused_and_seeds(batch, intensity, class_scores)
+        background = torch.as_tensor(seeds.background, device=p.device) & batch.valid
         none = torch.zeros(len(p), 2, dtype=torch.bool, device=p.device)
         sequence = none if batch.targets is None else batch.targets
         terms = {
             "video": own.video * video_loss(class_scores * batch.valid[:, None], classes),
             "frame": own.frame * frame_loss(p, frames, classes),
-            "background": own.background * background_loss(p, torch.as_tensor(seeds.background, device=p.device)),
+            "background": own.background * background_loss(p, background),
             "score": own.score * score_contrast(p, sequence),
             "feature": own.feature * feature_contrast(hidden, sequence, generator),
         }
