@@ -163,12 +163,12 @@ def _beside(model: Path, in_model: bool) -> dict[str, Any]:
 
 
 def _limits(models: Sequence[Path]) -> list[Path]:
-    """Return the files of chosen least scores of the folds of a run's models, where there are some."""
-    places = [(path.resolve().parents, path) for path in models]
+    """Return the files of least scores chosen for the folds of a run's models; none where they are fixed."""
+    folders = [path.resolve().parent for path in models]
     found = [
-        parents[4] / "spot" / Path(*path.resolve().parts[-4:-1]) / "limits.json"
-        for parents, path in places
-        if len(parents) > 4
+        folder.parents[3] / "spot" / Path(*folder.parts[-3:]) / "limits.json"
+        for folder in folders
+        if len(folder.parts) > 5
     ]
     return [path for path in found if path.is_file()]
 

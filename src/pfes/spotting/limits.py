@@ -33,8 +33,13 @@ from pfes.training.model import load_model, read_snippets, reproducible
 
 @dataclass(frozen=True)
 class ChoiceFiles:
-    """What a choice may open: model and features of a fold, tables of points and videos, and of the videos that it is made
-    on snippets and faces by video_id."""
+    """The files that a choice may open.
+
+    Attributes
+    ----------
+    model, features : of the fold; points, videos : tables.
+    snippets, faces : video_id -> file, of the videos that the choice is made on.
+    """
 
     model: Path | str
     features: Path | str
