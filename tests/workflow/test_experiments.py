@@ -102,7 +102,7 @@ def localised(method, epochs, rate=1e-4, decay=5e-4, videos=16, cached=None):
     }  # fmt: skip
 
 
-SOFT = {"spot.sigma": 0.3}
+SOFT = {"spot.sigma": 0.3, "training.epoch_choice": "last", "training.early_stop": None}
 CHANGES |= {
     "lac": localised("lac", 160),
     "hrpro_stage1": localised("hrpro_stage1", 80),

@@ -159,6 +159,14 @@ def test_every_setting_is_described_in_a_line() -> None:
             {"experiments": ["journal", "lac", "tsp"], "constants": {"tsp": {"training": {"cached": "journal"}}}},
             "of the method journal, but tsp goes on from lac",
         ),
+        (
+            {
+                "experiments": ["lac", "tsp"],
+                "folds": {"validation_subjects": 1},
+                "constants": {"tsp": {"training": {"early_stop": 3}}},
+            },
+            "experiment tsp: its intensity is that of lac",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused_while_the_run_is_planned(changes, message: str) -> None:

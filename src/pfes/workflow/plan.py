@@ -244,6 +244,11 @@ def _check_experiment(plan: Plan, name: str) -> None:
             f"({', '.join(plan.learned)}); add it to experiments"
         )
     method = learned(training.method)
+    if method.builds_on and training.validates:
+        raise InputError(
+            f"experiment {name}: its intensity is that of {source} in every epoch, no validation score chooses among them; "
+            "set training.epoch_choice: last and early_stop: null"
+        )
     if source is not None:
         check_source(method, plan.method(source), f"experiment {name}: training.cached is {source}")
     elif method.builds_on:
