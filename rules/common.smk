@@ -30,7 +30,7 @@ RUN, FOLDS, VIDEOS, SEEDS = PLAN.run, PLAN.folds, PLAN.videos, config["seeds"]
 LOGS, BENCHMARKS = RUN / "logs", RUN / "benchmarks"
 KEYS = PLAN.keys
 FACES_FOLDER, FLOW_FOLDER = RUN / "faces" / KEYS["faces"], RUN / "flow" / KEYS["flow"]
-LEARNED, TRAINING_FREE = PLAN.learned, PLAN.training_free
+LEARNED, TRAINING_FREE, LIMITED = PLAN.learned, PLAN.training_free, PLAN.limited
 TRAININGS = {
     name: training_parameters(PLAN.experiments[name]["training"]) for name in LEARNED
 }
@@ -130,6 +130,22 @@ def cached(stage, name):
         return [] if source is None else [place]
 
     return find
+
+
+def chosen_by(stage):
+    """Return an input function: a stage's files for the validation subjects of a fold; for those trained on without any."""
+
+    def find(wildcards):
+        fold = FOLDS[wildcards.fold]
+        return list(per_video(stage, fold.validation or fold.train).values())
+
+    return find
+
+
+def limits_of(wildcards):
+    """Return the least scores that were chosen for a fold of an experiment; nothing where they are fixed."""
+    place = RUN / f"spot/{wildcards.experiment}/{wildcards.fold}/seed{wildcards.seed}"
+    return [place / "limits.json"] if wildcards.experiment in LIMITED else []
 
 
 def held_out_files(stage):

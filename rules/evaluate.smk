@@ -12,6 +12,7 @@ KEPT = per_run(  # what each kept epoch would have spotted, for the protocol tab
     "epoch_proposals.parquet",
     [name for name in LEARNED if TRAININGS[name].keep_every],
 )
+UNLIMITED = per_run("spot", "all_proposals.parquet", LIMITED)  # likewise
 ANALYSIS = {kind: RUN / f"evaluate/{kind}.parquet" for kind in TABLES}
 
 
@@ -19,6 +20,7 @@ rule evaluate:
     input:
         flat(PROPOSALS),
         flat(KEPT),
+        flat(UNLIMITED),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
         flow=list(FLOW_FILES.values()),
@@ -40,6 +42,7 @@ rule evaluate:
     params:
         proposals=PROPOSALS,
         kept=KEPT,
+        unlimited=UNLIMITED,
         chosen={
             name: "inner" if training.epoch_choice == "validation" else "fixed"
             for name, training in TRAININGS.items()

@@ -2,8 +2,8 @@ ON_FEATURES = {training.cached for training in TRAININGS.values()}
 
 
 def featured(wildcards):
-    """Return the snippets of the held-out subjects; of all subjects where features are to be kept or trained on."""
-    if config["all_features"] or wildcards.experiment in ON_FEATURES:
+    """Return the snippets of the held-out subjects; of all subjects where features are kept, trained on or chosen by."""
+    if config["all_features"] or wildcards.experiment in {*ON_FEATURES, *LIMITED}:
         return list(SNIPPETS.values())
     return held_out_files("snippets")(wildcards)
 
@@ -36,6 +36,7 @@ rule epoch_proposals:  # on request only: what each kept epoch would have spotte
         videos=RUN / "dataset/videos.parquet",
         snippets=held_out_files("snippets"),
         faces=held_out_files("faces"),
+        limits=limits_of,
     output:
         RUN / "spot/{experiment}/{fold}/seed{seed}/epoch_proposals.parquet",
     log:

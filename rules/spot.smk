@@ -20,11 +20,62 @@ rule scores:
         "../workflow/scripts/scores.py"
 
 
+rule limits:
+    input:
+        model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
+        features=RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",
+        points=RUN / "points/{experiment}/seed{seed}.parquet",
+        videos=RUN / "dataset/videos.parquet",
+        snippets=chosen_by("snippets"),
+        faces=chosen_by("faces"),
+    output:
+        RUN / "spot/{experiment}/{fold}/seed{seed}/limits.json",
+    log:
+        LOGS / "limits/{experiment}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "limits/{experiment}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        settings=depends("limits"),
+        code=code("limits"),
+        method=method_code,
+    script:
+        "../workflow/scripts/limits.py"
+
+
+rule all_proposals:  # whatever their score, for the protocol table alone
+    input:
+        scores=RUN / "spot/{experiment}/{fold}/seed{seed}/scores.h5",
+        videos=RUN / "dataset/videos.parquet",
+        faces=held_out_files("faces"),
+    output:
+        RUN / "spot/{experiment}/{fold}/seed{seed}/all_proposals.parquet",
+    log:
+        LOGS / "all_proposals/{experiment}/{fold}/seed{seed}.log",
+    benchmark:
+        BENCHMARKS / "all_proposals/{experiment}/{fold}/seed{seed}.tsv"
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        settings=depends("all_proposals"),
+        method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,
+        code=code("all_proposals"),
+        method=method_code,
+    script:
+        "../workflow/scripts/all_proposals.py"
+
+
 rule spot:
     input:
         scores=RUN / "spot/{experiment}/{fold}/seed{seed}/scores.h5",
         videos=RUN / "dataset/videos.parquet",
         faces=held_out_files("faces"),
+        limits=limits_of,
     output:
         RUN / "spot/{experiment}/{fold}/seed{seed}/proposals.parquet",
     log:

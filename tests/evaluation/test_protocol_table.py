@@ -6,7 +6,7 @@ import pytest
 
 from pfes.base.errors import InputError
 from pfes.evaluation.counts import judge
-from pfes.evaluation.protocol_table import COLUMNS, DATASETS, oracles, protocol_table, published
+from pfes.evaluation.protocol_table import COLUMNS, DATASETS, limit_oracle, oracles, protocol_table, published
 from pfes.evaluation.protocols import PROTOCOLS
 from tests.timelines import table, videos
 
@@ -126,3 +126,15 @@ def test_the_oracle_agrees_with_a_loop_over_subjects_and_epochs() -> None:
                 tp, wrong = tp + best[1], wrong + best[2]
             found = dict(oracles(known, truth, [by_epoch], protocol))["oracle"]["overall"]
             assert found == pytest.approx(2 * tp / (2 * tp + wrong))
+
+
+def test_the_limit_that_looks_at_the_answers_is_one_for_each_subject_and_class() -> None:
+    """a1: the hit scores .9 and a false alarm .5; b1: the hit scores .2, below a1's false alarm."""
+    rows = [("a1", "macro", 0, 9), ("a1", "macro", 50, 59), ("b1", "macro", 0, 9)]
+    found = table(rows).assign(score=[0.9, 0.5, 0.2])
+    every = protocol_table(KNOWN, TRUTH, {"fixed": {"lac": {0: found}}}, unlimited={"lac": {0: found}})
+    own = every[every["protocol"] == "strict"].set_index("epochs")["macro"]
+    assert own.to_dict() == {"fixed": pytest.approx(0.8), "oracle-limit": 1.0}
+    assert list(limit_oracle(KNOWN, TRUTH, [], 0.5)) == []
+    ((_, none),) = limit_oracle(KNOWN, TRUTH, [NOTHING.assign(score=0.0)], 0.5)
+    assert none["macro"] == 0

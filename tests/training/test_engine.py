@@ -361,7 +361,7 @@ def test_a_step_says_what_it_found_without_reading_it():
     model = SpottingModel(MODEL).train()
     optimiser = torch.optim.Adam(model.parameters())
     batch, generator = on_device(videos(1)[0], torch.device("cpu")), torch.Generator()
-    found = step(model, model.spotformer, optimiser, batch, 3, params, generator)
+    (found,) = step(model, model.spotformer, optimiser, [batch], 3, params, generator)
     assert found.names[-1] == "total"
     assert found.values.shape == (len(found.names),)
     assert not found.values.requires_grad

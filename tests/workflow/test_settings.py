@@ -33,11 +33,12 @@ RERUNS = {
     "model": {"train"},
     "training": {"train"},
     "training.supervised": set(),  # the experiment is journal
-    "training.as_released": set(),
+    **{f"training.{name}": set() for name in ("as_released", "ptal", "lac", "tsp")},
     **{f"training.{key}": set() for key in ("device", "compile", "chunk_frames", "chunk_memory_mb")},
     **{f"training.{key}": set() for key in ("deterministic", "tensorboard")},
-    "spot": {"spot", "epoch_proposals", "experiment"},
+    "spot": {"spot", "epoch_proposals", "experiment", "limits", "all_proposals"},
     "spot.supervised": set(),
+    "spot.tsp": set(),
     "spot.baseline": {"training_free", "intensity_compare", "intensity_recordings", "intensity_figures"},
     "evaluate": {"evaluate", "compare"},
     "report": set(),
@@ -92,6 +93,8 @@ def parameters(plan: Plan) -> dict[str, Any]:
         "train": "journal",
         "points": "journal",
         "spot": "journal",
+        "limits": "journal",
+        "all_proposals": "journal",
         "epoch_proposals": "journal",
         "experiment": "journal",
         "training_free": "baseline",
@@ -144,11 +147,41 @@ def test_every_setting_is_described_in_a_line() -> None:
         ({"training": {"epoch_choice": "validation"}}, "need validation subjects"),
         ({"training": {"compile": True, "chunk_frames": 9}}, "compile and chunk_frames exclude each other"),
         ({"training": {"method": "gim"}}, "'gim' is not one of"),
+        ({"experiments": ["tsp"]}, "experiment tsp: training.cached is 'lac', expected another of the experiments"),
+        (
+            {
+                "experiments": ["lac", "supervised"],
+                "constants": {"lac": {"training": {"cached": "supervised", "mirror": 0}}},
+            },
+            "experiment lac: training.cached is supervised: its features have seen onsets and offsets",
+        ),
+        (
+            {"experiments": ["journal", "lac", "tsp"], "constants": {"tsp": {"training": {"cached": "journal"}}}},
+            "of the method journal, but tsp goes on from lac",
+        ),
+        (
+            {
+                "experiments": ["lac", "tsp"],
+                "folds": {"validation_subjects": 1},
+                "constants": {"tsp": {"training": {"early_stop": 3}}},
+            },
+            "experiment tsp: its intensity is that of lac",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused_while_the_run_is_planned(changes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan_run(merged(DEMO, changes))
+
+
+def test_the_tables_of_methods_are_planned_and_say_which_least_scores_are_chosen() -> None:
+    methods = ["lac", "hrpro_stage1", "hrpro", "tsp"]
+    for group, names in (("table1", methods), ("table1_cached", [f"{name}_cached" for name in methods])):
+        plan = plan_run(merged(DEMO, {"experiments": group}))
+        assert set(plan.limited) == set(names)
+        assert set(names) < set(plan.learned)
+        assert plan.depends("train", names[0])["training"]["ptal"]["learning_rate"] == 1e-4
+        assert "ptal" not in plan.depends("train", "conference")["training"]
 
 
 def test_an_experiment_may_not_set_what_changes_no_result(tmp_path: Path) -> None:

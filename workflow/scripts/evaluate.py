@@ -10,4 +10,6 @@ with stage(snakemake.log[0]):
     params = build(EvaluateParameters, p.settings["evaluate"])
     run = judge_run(i.videos, i.expressions, nested(p.proposals), params)
     write_evaluation(run, Outputs(o.metrics, o.counts, o.matches, o.summary), p.run)
-    analyse_run(run, p.analysis, AnalysisFiles(p.dataset, p.chosen, nested(p.kept), p.flow, p.truth))
+    analyse_run(
+        run, p.analysis, AnalysisFiles(p.dataset, p.chosen, nested(p.kept), p.flow, p.truth, nested(p.unlimited))
+    )

@@ -76,6 +76,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "class_scores/{video}": (("frame", "class"), "1"),
         "valid/{video}": (("frame",), "1"),
         "outputs/{video}": (("frame", "output"), "1"),  # where the method has some
+        "candidates/{video}": (("interval", "value"), "onset and offset in frames, then the method's own"),  # likewise
     },
 }
 

@@ -124,7 +124,7 @@ def measure(task: dict[str, Any]) -> dict[str, float]:
         seconds = []
         for _ in range(task["repeats"] + 1):
             started = clock()
-            step(model, features_from, state.optimiser, batch, 10, params, state.generator)
+            step(model, features_from, state.optimiser, [batch], 10, params, state.generator)
             seconds.append(clock() - started)
         memory_mb = _peak_mb(device)  # before the product below needs its own
         low = params.precision == "bf16" or (params.precision == "auto" and device.type == "cuda")

@@ -3,7 +3,8 @@
 Differences from a run
 ----------------------
 There is no held-out subject: given a run folder, intensity and class scores are the means over the models of all folds
-and seeds of one experiment, each of which was trained without one subject; so are any further outputs of the method.
+and seeds of one experiment, each of which was trained without one subject; so are any further outputs of the method, and the
+least scores of an experiment that chooses them for each fold. Candidates of all models are taken together.
 """
 
 import json
@@ -31,6 +32,7 @@ from pfes.intensity.prediction import StreamParameters, find_models, write_strea
 from pfes.media import decode
 from pfes.methods.baseline import BaselineParameters
 from pfes.methods.registry import spot_parameters
+from pfes.spotting.limits import with_limits
 from pfes.spotting.proposal_tables import locate
 from pfes.training.model import SpottingModel, load_model, predict
 
@@ -86,7 +88,7 @@ def spot(
     paths = model_paths(Path(model), experiment)
     models, settings = load_models(paths)
     intensity_models = find_models(model) if continuous else []
-    params = spot_parameters(settings["spot"])
+    params = with_limits(spot_parameters(settings["spot"]), _limits(paths))
     snippets, valid = _snippets(str(recording), out, settings, fps)
     log.info("spotting")
     predicted = [predict(one, snippets) for one in models]
@@ -100,6 +102,12 @@ def spot(
     ]
     if outputs[0] is not None:
         curves["outputs"] = np.mean([part.numpy() for part in outputs if part is not None], axis=0)
+    candidates = [
+        one.method.candidates(one.head, torch.as_tensor(features), valid)
+        for one, (features, _, _) in zip(models, predicted, strict=True)
+    ]
+    if candidates[0] is not None:
+        curves["candidates"] = np.concatenate([part for part in candidates if part is not None])
     proposals = models[0].method.propose(curves, params, rate)
     found = Spotted(intensity, class_scores, proposals, rate, valid)
     _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
@@ -152,6 +160,17 @@ def _beside(model: Path, in_model: bool) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _limits(models: Sequence[Path]) -> list[Path]:
+    """Return the files of least scores chosen for the folds of a run's models; none where they are fixed."""
+    folders = [path.resolve().parent for path in models]
+    found = [
+        folder.parents[3] / "spot" / Path(*folder.parts[-3:]) / "limits.json"
+        for folder in folders
+        if len(folder.parts) > 5
+    ]
+    return [path for path in found if path.is_file()]
 
 
 def _snippets(

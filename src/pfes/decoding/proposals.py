@@ -50,6 +50,7 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Score = Literal["eq15", "release"]
 ClassScore = Literal["s", "s_bar"]
+LimitChoice = Literal["fixed", "points"]
 RELEASE_FLANK, RELEASE_CLASS_WEIGHT = 0.2, 0.2
 
 
@@ -101,6 +102,10 @@ class SpotParameters(Sections):
         False,
         "proposals one frame earlier, from 0 on: what the release's labels of CAS(ME)^2, counted from 1, make of its score",
     )
+    limits: LimitChoice = setting(
+        "fixed",
+        "least scores of macro and micro: fixed (min_score), or points (chosen for each fold, see pfes.spotting.limits)",
+    )
     macro: ClassLimits = setting(
         ClassLimits(min_frames=15, max_frames=240, min_score=0.3, max_per_video=8), "limits of macro-expressions"
     )
@@ -112,7 +117,7 @@ class SpotParameters(Sections):
     def __post_init__(self) -> None:
         if self.one_based and not self.released:
             raise InputError("spot: one_based belongs to released; set both, or leave it out")
-        for name, allowed in (("score", Score), ("class_by", ClassScore)):
+        for name, allowed in (("score", Score), ("class_by", ClassScore), ("limits", LimitChoice)):
             value, known = getattr(self, name), get_args(allowed)
             if value not in known:
                 raise InputError(f"spot: {name} {value!r} is not known; expected one of {', '.join(known)}")
@@ -171,7 +176,7 @@ def propose(
         chosen = np.flatnonzero(passed[:, index])
         scores = contrast(curve, candidates[chosen], at_apex[chosen, index], params.score)
         kept, scores = select(candidates[chosen], scores, limits, params, fps)
-        tables.append(_table(name, curve, candidates[chosen][kept], apexes[chosen][kept], scores))
+        tables.append(proposal_table(name, curve, candidates[chosen][kept], apexes[chosen][kept], scores))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -196,7 +201,7 @@ def released_proposals(curve: Floats, classes: Floats, params: SpotParameters, f
         pool = order[(fits & (scores >= limits.min_score))[order]]
         best = pool[nms(ends[pool], scores[pool], params.nms_iou, half_open=True)[: limits.max_per_video]]
         best = best[np.lexsort((ends[best, 1], ends[best, 0]))]
-        table = _table(name, curve, found[chosen[best]], apexes[chosen[best]], scores[best])
+        table = proposal_table(name, curve, found[chosen[best]], apexes[chosen[best]], scores[best])
         tables.append(table.assign(offset=table["offset"] + 1))
     return pd.concat(tables, ignore_index=True)
 
@@ -318,7 +323,10 @@ def moving_average(curve: Floats, width: int, valid: Mask) -> Floats:
     return (total[end] - total[start]) / np.maximum(count[end] - count[start], 1)
 
 
-def _table(name: str, curve: Floats, intervals: Intervals, apexes: NDArray[np.int64], scores: Floats) -> pd.DataFrame:
+def proposal_table(
+    name: str, curve: Floats, intervals: Intervals, apexes: NDArray[np.int64], scores: Floats
+) -> pd.DataFrame:
+    """Return the proposals of the class ``name``: intervals [N, 2], apexes and scores [N]; columns FRAME_COLUMNS."""
     means = [curve[onset : offset + 1].mean() for onset, offset in intervals]
     columns = ([name] * len(intervals), intervals[:, 0], apexes, intervals[:, 1], scores)
     table = pd.DataFrame(dict(zip(FRAME_COLUMNS, columns, strict=False)))

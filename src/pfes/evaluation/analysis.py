@@ -63,6 +63,8 @@ class AnalysisFiles:
         video_id -> file of kind ``flow``, for the causes of errors.
     truth
         video_id -> file of kind ``truth`` of rendered videos, for recall by amplitude.
+    unlimited
+        Files of kind ``proposals`` without a least score, of the experiments that choose it; they give an oracle.
     """
 
     dataset: str = ""
@@ -70,6 +72,7 @@ class AnalysisFiles:
     kept: Files = field(default_factory=dict)
     flow: Mapping[str, Path | str] = field(default_factory=dict)
     truth: Mapping[str, Path | str] = field(default_factory=dict)
+    unlimited: Files = field(default_factory=dict)
 
 
 def analyse_run(run: JudgedRun, out: Mapping[str, Path | str], files: AnalysisFiles = AnalysisFiles()) -> None:
@@ -79,6 +82,12 @@ def analyse_run(run: JudgedRun, out: Mapping[str, Path | str], files: AnalysisFi
         key: judge(videos, expressions, table, "strict", params.iou) for key, table in runs.items()
     }  # fmt: skip
     choices, kept = epoch_choices(run, files.chosen, files.kept)
+    every = {
+        name: {
+            seed: pd.concat([store.read_table(path, "proposals") for path in paths]) for seed, paths in seeds.items()
+        }
+        for name, seeds in files.unlimited.items()
+    }
     causes = video_causes(files.flow)
     values: dict[str, Property] = {"duration": (durations(videos, expressions), DURATIONS_S, "s")}
     if files.truth:
@@ -88,7 +97,9 @@ def analyse_run(run: JudgedRun, out: Mapping[str, Path | str], files: AnalysisFi
     }
     tables = {
         **run.trust.tables(),
-        "protocol_table": protocol_table(videos, expressions, choices, kept, dataset=files.dataset, iou=params.iou),
+        "protocol_table": protocol_table(
+            videos, expressions, choices, kept, unlimited=every, dataset=files.dataset, iou=params.iou
+        ),
         "by_iou": _each(runs, lambda own: f1_over_iou(videos, expressions, own, params.protocol)),
         "recall_by": _recall_by(judged, values),
         "precision_recall": _each(

@@ -42,7 +42,16 @@ TABLES: Mapping[str, PaperTable] = {
     "table1": PaperTable(
         "Table 1: methods",
         ("method", "labels"),
-        (Row(("SpotFormer (here)", "full"), "supervised"), Row(("GIM (here)", "point"), "conference")),
+        (
+            Row(("SpotFormer (here)", "full"), "supervised"),
+            Row(("LAC (here)", "point"), "lac"),
+            Row(("HR-Pro, stage 1 alone (here)", "point"), "hrpro_stage1"),
+            Row(("HR-Pro (here)", "point"), "hrpro"),
+            Row(("TSP-Net (here)", "point"), "tsp"),
+            Row(("GIM, released code (here)", "point"), "as_released"),
+            Row(("GIM, journal (here)", "point"), "journal"),
+            Row(("GIM (here)", "point"), "conference"),
+        ),
     ),
     "table2": PaperTable(
         "Table 2: pseudo-labels",

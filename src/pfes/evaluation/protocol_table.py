@@ -13,6 +13,7 @@ results on that dataset in full: beside the demo, or a lab's own recordings, the
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 
+import numpy as np
 import pandas as pd
 
 from pfes.base.errors import InputError
@@ -22,6 +23,7 @@ from pfes.evaluation.protocols import PROTOCOLS
 
 EPOCHS = ("fixed", "inner")
 ORACLES = {"oracle": ["subject"], "oracle-class": ["subject", "class"]}
+N_LIMITS = 16
 FIRST_EPOCH = 5  # that an oracle may choose
 COLUMNS = ("source", "supervision", "protocol", "epochs", "published", *RESULT_CLASSES)
 DATASETS = ("casme2", "samm_lv")
@@ -36,6 +38,7 @@ def protocol_table(
     epochs: Mapping[str, Runs],
     kept: Kept | None = None,
     *,
+    unlimited: Runs | None = None,
     dataset: str = "",
     iou: float = 0.5,
 ) -> pd.DataFrame:
@@ -49,6 +52,8 @@ def protocol_table(
         Epoch choice (of EPOCHS) -> experiment -> seed -> proposals; counts are pooled over the seeds.
     kept
         Experiment -> seed -> epoch -> proposals, for the choices of ORACLES.
+    unlimited
+        Experiment -> seed -> proposals whatever their score, for the choice ``oracle-limit``.
     dataset
         Name of the adapter; published rows are added for those of DATASETS.
 
@@ -73,6 +78,10 @@ def protocol_table(
                 {"source": name, "supervision": "", "protocol": protocol, "epochs": choice, **f1}
                 for choice, f1 in oracles(videos, expressions, list((kept or {}).get(name, {}).values()), protocol, iou)
             ]
+        rows += [
+            {"source": name, "supervision": "", "protocol": "strict", "epochs": choice, **f1}
+            for choice, f1 in limit_oracle(videos, expressions, list((unlimited or {}).get(name, {}).values()), iou)
+        ]
     ours = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "published"]).assign(published=False)
     theirs = published(dataset)
     return pd.concat([ours, theirs], ignore_index=True)[list(COLUMNS)] if len(theirs) else ours[list(COLUMNS)]
@@ -105,6 +114,23 @@ def oracles(
     for choice, groups in ORACLES.items() if counted else ():
         best = pd.concat([_best_epochs(counts, groups) for counts in counted])
         yield choice, {kind: row["f1"] for kind, row in ratios_by_class(best).items()}
+
+
+def limit_oracle(
+    videos: pd.DataFrame, expressions: pd.DataFrame, seeds: Sequence[pd.DataFrame], iou: float
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield ``oracle-limit`` with its F1 by class, from the proposals of each seed; without a seed nothing."""
+    best = []
+    for table in seeds:
+        scores = np.unique(table["score"].to_numpy(np.float64))
+        limits = np.unique(np.quantile(scores, np.linspace(0, 1, N_LIMITS))) if len(scores) else np.zeros(1)
+        counts = [
+            judge(videos, expressions, table[table["score"] >= limit], "strict", iou).counts.assign(epoch=number)
+            for number, limit in enumerate(limits)
+        ]
+        best.append(_best_epochs(pd.concat(counts), ["subject", "class"]))
+    if best:
+        yield "oracle-limit", {kind: row["f1"] for kind, row in ratios_by_class(pd.concat(best)).items()}
 
 
 def _best_epochs(counts: pd.DataFrame, groups: list[str]) -> pd.DataFrame:

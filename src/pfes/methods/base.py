@@ -7,14 +7,14 @@ is; a ``TrainingFreeMethod`` turns snippets into curves as they are. Both turn c
 Conventions
 -----------
 T frames of a video, N of a training step, D = width of SpotFormer, class order macro, micro. Curves of a video are a
-mapping of ``intensity`` [T], ``class_scores`` [T, 2], ``valid`` [T] bool (frames with a face), and ``outputs`` [T, n] if
-the method reads more than these.
+mapping of ``intensity`` [T], ``class_scores`` [T, 2], ``valid`` [T] bool (frames with a face), and if the method reads more
+than these ``outputs`` [T, n] per frame or ``candidates`` [N, n] per interval.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -123,10 +123,13 @@ class LearnedMethod(Method):
     ----------
     decoupled_decay : weight decay as in AdamW instead of an L2 penalty in Adam.
     pseudo_labels : whether it makes pseudo-labels around points, which figures show.
+    builds_on : methods of which ``training.cached`` must name an experiment, as this one goes on from its head; none of a
+        method that needs no other.
     """
 
     decoupled_decay: ClassVar[bool] = False
     pseudo_labels: ClassVar[bool] = False
+    builds_on: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def head(self, width: int, dropout: float) -> Head:
@@ -169,6 +172,41 @@ class LearnedMethod(Method):
         for index in torch.randperm(len(loaded), generator=generator).tolist():
             yield loaded[index]
 
+    def head_rates(self, params: TrainingParameters) -> tuple[float, float] | None:
+        """Return learning rate, the same in every epoch, and weight decay of the head; None for those of SpotFormer."""
+        return None
+
+    def videos_per_step(self, params: TrainingParameters) -> int:
+        """Return how many of the ``batches`` pass, one by one, before the optimiser takes a step on their mean loss."""
+        return 1
+
+    def take_over(self, head: Any, source: Any) -> None:
+        """Put into ``head`` what it goes on from, of the head of the model in ``training.cached``; see ``builds_on``."""
+
+    def set_up(
+        self, head: Any, clean: Callable[[Batch], Tensor], loaded: Sequence[Batch], params: TrainingParameters
+    ) -> Sequence[Batch]:
+        """Return the videos as they are trained on: before the first epoch, and before an interrupted training goes on.
+
+        ``clean`` gives the features [T, D] of a video, without dropout and gradient; ``targets`` are free to be filled.
+        """
+        return loaded
+
+    def before_epoch(
+        self,
+        head: Any,
+        clean: Callable[[Batch], Tensor],
+        loaded: Sequence[Batch],
+        epoch: int,
+        params: TrainingParameters,
+        memory: dict[str, Any],
+    ) -> Sequence[Batch]:
+        """Return the videos of an epoch, given those of ``set_up``: where the network is asked about all of them first.
+
+        ``memory`` (tensors and plain types) is kept from epoch to epoch, and with the state of an interrupted training.
+        """
+        return loaded
+
     def threshold(self, epoch: int, params: TrainingParameters) -> float:
         """Return the intensity above which a frame counts for its instance in ``epoch``, for the log; NaN for none."""
         return float("nan")
@@ -179,6 +217,10 @@ class LearnedMethod(Method):
 
     def outputs(self, head: Any, features: Tensor) -> Tensor | None:
         """Return outputs [T, n] in [0, 1] beyond intensity and class scores that ``propose`` reads; None for none."""
+        return None
+
+    def candidates(self, head: Any, features: Tensor, valid: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        """Return intervals [N, n] with what the network says of each, which ``propose`` reads; None for none."""
         return None
 
     def labels_of(

@@ -16,11 +16,11 @@ class TrainingParameters(Sections):
 
     method: str = setting(
         "journal",
-        "method of spotting: conference, journal and as_released are GIM, supervised reads onsets and offsets, baseline learns nothing",
+        "method of spotting: conference, journal and as_released are GIM, supervised reads onsets and offsets, lac, hrpro, tsp and sfnet are point-supervised action localisation, baseline learns nothing",
     )
     cached: str | None = setting(
         None,
-        "experiment whose SpotFormer (same fold and seed) is used, frozen, so that only the head is trained; null trains both",
+        "experiment whose SpotFormer (same fold and seed) is used, frozen, so that only the head is trained (hrpro and tsp need one to go on from); null trains both",
     )
     epochs: int = setting(100, "passes over the training videos", minimum=1, maximum=100000)
     learning_rate: float = setting(2e-5, "learning rate of Adam at the start", minimum=0, maximum=1)

@@ -12,12 +12,19 @@ from pfes.decoding.proposals import SpotParameters
 from pfes.methods.base import LearnedMethod, Method, TrainingFreeMethod
 from pfes.methods.baseline import Baseline
 from pfes.methods.gim.method import AsReleased, Conference, Journal
+from pfes.methods.hrpro.method import Hrpro, HrproStage1
+from pfes.methods.lac.method import Lac
 from pfes.methods.parameters import TrainingParameters
+from pfes.methods.sfnet.method import Sfnet
 from pfes.methods.supervised.method import Supervised
+from pfes.methods.tsp.method import Tsp
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Conference(), Journal(), AsReleased(), Supervised(), Baseline())
-}
+    method.name: method
+    for method in (
+        Conference(), Journal(), AsReleased(), Supervised(), Baseline(), Lac(), HrproStage1(), Hrpro(), Tsp(), Sfnet(),
+    )
+}  # fmt: skip
 TRAINING_SECTIONS, SPOT_SECTIONS = (
     tuple(dict.fromkeys(kind for method in METHODS.values() for kind in getattr(method, name)))
     for name in ("training_sections", "spot_sections")
@@ -37,6 +44,23 @@ def learned(name: str) -> LearnedMethod:
     if not isinstance(found, LearnedMethod):
         raise InputError(f"training: method {name} has nothing to train; use it as an experiment of a run")
     return found
+
+
+def check_source(method: LearnedMethod, source: Method, where: str) -> None:
+    """Raise InputError unless ``method`` may be trained on the features of a model of the method ``source``.
+
+    ``where`` says whose the source is. A method that gets points alone never gets features that have seen intervals.
+    """
+    if source.labels == "intervals" and method.labels != "intervals":
+        raise InputError(
+            f"{where}: its features have seen onsets and offsets, which the method {method.name} must not; "
+            "set training.cached to an experiment that learns from points"
+        )
+    if method.builds_on and source.name not in method.builds_on:
+        raise InputError(
+            f"{where}: of the method {source.name}, but {method.name} goes on from {' or '.join(method.builds_on)}; "
+            "set training.cached to an experiment of that method"
+        )
 
 
 def training_free(name: str) -> TrainingFreeMethod:

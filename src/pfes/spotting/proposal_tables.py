@@ -20,7 +20,7 @@ from pfes.methods.base import Method
 
 _INTEGERS = ("onset", "apex", "offset", "native_onset", "native_apex", "native_offset")
 _TEXTS = ("subject", "video_id", "class")
-CURVES = ("intensity", "class_scores", "valid", "outputs")  # of a video in a scores file
+CURVES = ("intensity", "class_scores", "valid", "outputs", "candidates")  # of a video in a scores file
 
 
 def write_proposals(

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,10 +38,11 @@ from pfes.methods.base import Batch, TrainingVideo
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import learned
 from pfes.training import checkpoint
-from pfes.training.model import ModelParameters, SpottingModel, choose_device, reproducible
+from pfes.training.model import CHUNK, ModelParameters, SpottingModel, choose_device, reproducible
 from pfes.training.step import Outcome, features_of, mirrored_maybe, on_device, step
 
 LOG = logging.getLogger(__name__)
+PLAIN = ("epoch", "rows", "apexes", "best_epoch", "best", "memory")  # of the state
 APEX_COLUMNS = ("epoch", "video_id", "class", "point", "apex", "half_width")
 
 Row = dict[str, float]
@@ -60,25 +62,26 @@ class State:
 
     model: SpottingModel
     optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.StepLR
+    schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator
     epoch: int = 0
     rows: list[Row] = field(default_factory=list)
     apexes: list[list[Any]] = field(default_factory=list)
     best_epoch: int = -1
     best: dict[str, Tensor] | None = None
+    memory: dict[str, Any] = field(default_factory=dict)  # of the method
 
     def saved(self) -> dict[str, Any]:
         """Return the state as tensors and plain types."""
         parts = {name: getattr(self, name).state_dict() for name in ("model", "optimiser", "schedule")}
-        plain = {name: getattr(self, name) for name in ("epoch", "rows", "apexes", "best_epoch", "best")}
+        plain = {name: getattr(self, name) for name in PLAIN}
         return {**parts, **plain, "random": checkpoint.random_state(self.generator)}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go back to ``saved``."""
         for name in ("model", "optimiser", "schedule"):
             getattr(self, name).load_state_dict(saved[name])
-        for name in ("epoch", "rows", "apexes", "best_epoch", "best"):
+        for name in PLAIN:
             setattr(self, name, saved[name])
         checkpoint.restore_random_state(saved["random"], self.generator)
 
@@ -91,7 +94,7 @@ def train(
     progress: Callable[[Row, SpottingModel], None] | None = None,
     *,
     validation: Sequence[TrainingVideo] = (),
-    spotformer: Mapping[str, Tensor] | None = None,
+    source: SpottingModel | None = None,
     state_path: Path | None = None,
 ) -> Trained:
     """Train one model.
@@ -101,7 +104,7 @@ def train(
     seed : of the weights, the order of videos, dropout and the overlap rule.
     progress : called with the log's row and the model after each epoch.
     validation : videos of subjects that are neither trained on nor tested, for ``epoch_choice`` and ``early_stop``.
-    spotformer : weights of the frozen SpotFormer that the features of a cached training come from.
+    source : model whose SpotFormer, frozen, the features of a cached training come from.
     state_path : where the state is written after each epoch, and from where an interrupted training goes on.
 
     Raises
@@ -110,22 +113,25 @@ def train(
         No video or no point, a point beyond its video, no validation video where one is needed, or a loss that is not
         finite (video, epoch and terms named).
     """
-    _check(videos, validation, params, spotformer)
+    _check(videos, validation, params, source)
     device = choose_device(params.device)
     with reproducible(seed, deterministic=params.deterministic), _writer(params, state_path) as write:
         model = SpottingModel(model_params, params.method)
-        if spotformer is not None:
-            model.spotformer.load_state_dict(spotformer)
-        mark = checkpoint.fingerprint([*videos, *validation], [model_params, params], seed, dict(spotformer or {}))
+        if source is not None:
+            model.spotformer.load_state_dict(source.spotformer.state_dict())
+            model.method.take_over(model.head, source.head)
+        start = None if source is None else source.state_dict()
+        mark = checkpoint.fingerprint([*videos, *validation], [model_params, params], seed, start)
         state = begin(model.to(device), params, seed)
+        features_from = features_of(model, params)
+        loaded, checked = ([on_device(video, device) for video in part] for part in (videos, validation))
+        prepared = model.method.set_up(model.head, _clean(model, features_from), loaded, params)
         saved = checkpoint.load_checkpoint(state_path, mark) if state_path else None
         if saved is not None:
             state.restore(saved)
             LOG.info("going on after epoch %d of %d", state.epoch, params.epochs)
-        features_from = features_of(model, params)
-        loaded, checked = ([on_device(video, device) for video in part] for part in (videos, validation))
         while state.epoch < params.epochs and not _stalled(state, params):
-            row = _epoch(state, features_from, videos, loaded, checked, params)
+            row = _epoch(state, features_from, videos, prepared, checked, params)
             LOG.info("epoch %d of %d: loss %.4f, %.1f s", state.epoch, params.epochs, row["total"], row["seconds"])
             write(row)
             if state_path is not None:
@@ -145,9 +151,21 @@ def begin(model: SpottingModel, params: TrainingParameters, seed: int) -> State:
     kind = torch.optim.AdamW if model.method.decoupled_decay else torch.optim.Adam
     if params.cached is not None:
         model.spotformer.requires_grad_(False)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = kind(trained, lr=params.learning_rate, weight_decay=params.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.StepLR(optimiser, params.decay_every, params.decay)
+    trained, head = (
+        [parameter for parameter in part.parameters() if parameter.requires_grad] for part in (model, model.head)
+    )
+    groups: list[dict[str, Any]] = [{"params": trained}]
+    rates = model.method.head_rates(params)
+    if rates is not None:
+        own = {"params": head, "lr": rates[0], "weight_decay": rates[1]}
+        groups = [{"params": trained[: len(trained) - len(head)]}, own] if len(trained) > len(head) else [own]
+    optimiser = kind(groups, lr=params.learning_rate, weight_decay=params.weight_decay, fused=True)
+    schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.StepLR(
+        optimiser, params.decay_every, params.decay
+    )
+    if rates is not None:
+        falling = [lambda epoch: params.decay ** (epoch // params.decay_every)] * (len(groups) - 1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, [*falling, lambda epoch: 1.0])
     return State(model, optimiser, schedule, torch.Generator().manual_seed(seed))
 
 
@@ -163,13 +181,14 @@ def _epoch(
     started, epoch, model = time.perf_counter(), state.epoch, state.model.train()
     if params.cached is not None:
         model.spotformer.eval()
-    steps = [
-        step(
-            model, features_from, state.optimiser, mirrored_maybe(batch, params.mirror, state.generator), epoch, params,
-            state.generator,
-        )
+    loaded = model.method.before_epoch(model.head, _clean(model, features_from), loaded, epoch, params, state.memory)
+    batches = (
+        mirrored_maybe(batch, params.mirror, state.generator)
         for batch in model.method.batches(videos, loaded, params, state.generator)
-    ]  # fmt: skip
+    )
+    steps: list[Outcome] = []
+    while group := list(islice(batches, model.method.videos_per_step(params))):
+        steps += step(model, features_from, state.optimiser, group, epoch, params, state.generator)
     values = torch.stack([outcome.values for outcome in steps]).cpu().numpy()  # the one wait for the device
     _check_finite(steps, values, epoch)
     row: Row = {"epoch": epoch, **dict(zip(steps[0].names, values.mean(0, dtype=np.float64).tolist(), strict=True))}
@@ -185,6 +204,20 @@ def _epoch(
     state.schedule.step()
     state.epoch += 1
     return row
+
+
+def _clean(model: SpottingModel, features_from: Callable[[Tensor], Tensor]) -> Callable[[Batch], Tensor]:
+    """Return the function from a video to its features [T, D] without dropout and gradient, in bounded memory."""
+
+    @torch.no_grad()
+    def clean(batch: Batch) -> Tensor:
+        training = model.spotformer.training
+        model.spotformer.eval()
+        found = torch.cat([features_from(part) for part in batch.snippets.split(CHUNK)])
+        model.spotformer.train(training)
+        return found
+
+    return clean
 
 
 def _check_finite(steps: Sequence[Outcome], values: np.ndarray[Any, Any], epoch: int) -> None:
@@ -279,7 +312,7 @@ def _check(
     videos: Sequence[TrainingVideo],
     validation: Sequence[TrainingVideo],
     params: TrainingParameters,
-    spotformer: Mapping[str, Tensor] | None,
+    source: SpottingModel | None,
 ) -> None:
     if not videos:
         raise InputError("training: no usable video of any training subject; a fold needs at least one other subject")
@@ -300,5 +333,11 @@ def _check(
             "training: epoch_choice validation and early_stop need validation subjects with labelled expressions; "
             "set folds.validation_subjects, or epoch_choice: last and early_stop: null"
         )
-    if (params.cached is None) != (spotformer is None):
+    needed = learned(params.method).builds_on
+    if needed and source is None:
+        raise InputError(
+            f"training: the method {params.method} goes on from {' or '.join(needed)}; set training.cached to an experiment "
+            "of that method"
+        )
+    if (params.cached is None) != (source is None):
         raise InputError("training: a cached training needs a SpotFormer, and only that one; set training.cached")

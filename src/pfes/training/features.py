@@ -1,7 +1,8 @@
 """Stages features and scores: what a fold's model makes of the videos.
 
 features.h5  SpotFormer features by one fold's model: of the held-out subjects' usable videos, or of all subjects'.
-scores.h5    intensity and class scores of the held-out subjects' videos, by the same model's heads on those features.
+scores.h5    intensity, class scores and what else the method reads of the held-out subjects' videos, by the same model's
+             heads on those features.
 In both, attribute ``model`` is the SHA-256 of the model.pt they come from, ``held_out`` a JSON list of subjects.
 """
 
@@ -10,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
-from pfes.training.model import choose_device, load_model, predict, read_snippets, reproducible
+from pfes.training.model import SpottingModel, choose_device, load_model, predict, read_snippets, reproducible
 
 
 def extract_features(
@@ -95,11 +97,19 @@ def score_fold(
                 raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
             _, valid = read_snippets(path)
             with reproducible(meta["seed"]):
-                own = torch.as_tensor(features[f"features/{video_id}"])
-                _, intensity, class_scores = model.head.clean(own)
-            writer.append(f"intensity/{video_id}", intensity.numpy())
-            writer.append(f"class_scores/{video_id}", class_scores.numpy())
-            writer.append(f"valid/{video_id}", valid)
-            outputs = model.method.outputs(model.head, own)
-            if outputs is not None:
-                writer.append(f"outputs/{video_id}", outputs.numpy())
+                curves = curves_of(model, features[f"features/{video_id}"], valid)
+            for name, curve in curves.items():
+                writer.append(f"{name}/{video_id}", curve)
+
+
+def curves_of(model: SpottingModel, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Return the curves of a video by the heads of ``model``, see ``pfes.methods.base``, from its features [T, D]."""
+    own = torch.as_tensor(features)
+    _, intensity, class_scores = model.head.clean(own)
+    found = {"intensity": intensity.numpy(), "class_scores": class_scores.numpy(), "valid": valid}
+    outputs, candidates = model.method.outputs(model.head, own), model.method.candidates(model.head, own, valid)
+    if outputs is not None:
+        found["outputs"] = outputs.numpy()
+    if candidates is not None:
+        found["candidates"] = candidates
+    return found

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from pfes.base import provenance, store
 from pfes.base.config import values_of
@@ -31,7 +30,7 @@ from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
 from pfes.methods.base import TrainingVideo
 from pfes.methods.parameters import TrainingParameters
-from pfes.methods.registry import learned
+from pfes.methods.registry import check_source, learned
 from pfes.training.engine import Row, Trained, progress_bar, train
 from pfes.training.model import (
     ModelParameters,
@@ -120,11 +119,11 @@ def train_fold(
         [load_video(video_id, subjects[video_id], path, *labels) for video_id, path in part.items()]
         for part in (opened, checked)
     )
-    frozen: dict[str, Tensor] | None = None
+    source: SpottingModel | None = None
     seen = {video.subject for video in videos}
     assert not seen & set(out), f"trained on a subject of {inputs.left_out}"
     if params.cached is not None:
-        frozen, features, seen_by_cached = _cached(inputs.cached, model_params, params, out)
+        source, features, seen_by_cached = _cached(inputs.cached, model_params, params, out)
         videos, validating = (
             [_with_features(video, features, inputs.cached) for video in part] for part in (videos, validating)
         )
@@ -151,7 +150,7 @@ def train_fold(
 
         trained = train(
             videos, model_params, params, seed, after,
-            validation=validating, spotformer=frozen, state_path=state_path,
+            validation=validating, source=source, state_path=state_path,
         )  # fmt: skip
     save_model(folder / "model.pt", trained.model, meta)
     store.write_table(folder / "log.parquet", "log", trained.log, made)
@@ -215,17 +214,19 @@ def load_video(
 
 def _cached(
     source: CachedSource | None, model_params: ModelParameters, params: TrainingParameters, left_out: list[str]
-) -> tuple[dict[str, Tensor], Mapping[str, Any], set[str]]:
-    """Return the frozen SpotFormer's weights, the features by dataset name, and the subjects that it was trained on.
+) -> tuple[SpottingModel, Mapping[str, Any], set[str]]:
+    """Return the model that a training goes on from, its features by dataset name, and the subjects that it was trained on.
 
     Raises
     ------
     InputError
-        The model has seen a subject left out, the features are another model's, or the networks differ in size.
+        The model has seen a subject left out, or intervals where this method may not; it is of another method than this one
+        goes on from; the features are another model's; or the networks differ in size.
     """
     if source is None:
         raise InputError(f"training: cached is {params.cached}, but no model and features were given; rerun rule train")
     model, meta = load_model(source.model, for_subject=left_out)
+    check_source(learned(params.method), model.method, str(source.model))
     attributes = store.attributes(source.features, "features")
     if attributes["model"] != provenance.file_digest(source.model):
         raise InputError(f"{source.features}: features of another model than {source.model}; rerun rule features")
@@ -234,7 +235,7 @@ def _cached(
             f"{source.model}: {model.params}, but this experiment has {model_params}; a cached training takes its "
             "SpotFormer as it is, only head_dropout may differ"
         )
-    return model.spotformer.state_dict(), store.read(source.features, "features"), set(meta["train_subjects"])
+    return model, store.read(source.features, "features"), set(meta["train_subjects"])
 
 
 def _with_features(video: TrainingVideo, features: Mapping[str, Any], source: CachedSource | None) -> TrainingVideo:

@@ -78,15 +78,14 @@ def predict(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return features [T, D], intensity [T] and class scores [T, 2] of ``snippets`` [T, 17, 10, 2], in eval mode.
 
-    Memory does not grow with T beyond the results: ``chunk`` frames pass at a time. T may be 0.
+    ``chunk`` frames pass SpotFormer at a time, so that memory grows with T by its features alone. T may be 0.
     """
     model.eval()
     device = next(model.parameters()).device
-    blocks = [
-        model(torch.as_tensor(snippets[i : i + chunk], device=device)) for i in range(0, max(len(snippets), 1), chunk)
-    ]
-    features, intensity, class_scores = (torch.cat(parts).cpu().numpy() for parts in zip(*blocks, strict=True))
-    return features, intensity, class_scores
+    parts = [torch.as_tensor(snippets[i : i + chunk], device=device) for i in range(0, max(len(snippets), 1), chunk)]
+    features = torch.cat([model.spotformer(part) for part in parts])
+    _, intensity, class_scores = model.head(features)  # of all frames: a head may look at the neighbours of a frame
+    return features.cpu().numpy(), intensity.cpu().numpy(), class_scores.cpu().numpy()
 
 
 @contextmanager

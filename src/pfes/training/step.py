@@ -11,7 +11,7 @@ sums and BatchNorm statistics, the heads, pseudo-labels, losses and the optimise
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,7 +28,7 @@ MIRRORED = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)  # ROI of the mirrored face that takes
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step gave: its terms (``values`` in the order of ``names``) and the pseudo-labels, if there are any."""
+    """What a batch of a step gave: its terms (``values`` in the order of ``names``) and the pseudo-labels, if there are any."""
 
     name: str
     names: tuple[str, ...]
@@ -91,17 +91,21 @@ def step(
     model: SpottingModel,
     features_from: Callable[[Tensor], Tensor],
     optimiser: torch.optim.Optimizer,
-    batch: Batch,
+    batches: Sequence[Batch],
     epoch: int,
     params: TrainingParameters,
     generator: torch.Generator,
-) -> Outcome:
-    """Take one optimiser step on ``batch``."""
-    features = features_from(batch.snippets)
-    terms, labels = model.method.terms(model.head, features, batch, epoch, params, generator)
+) -> list[Outcome]:
+    """Take one optimiser step on the mean loss of ``batches``, which pass the network one after the other."""
     optimiser.zero_grad()
-    terms["total"].backward()
+    outcomes = []
+    for batch in batches:
+        features = features_from(batch.snippets)
+        terms, labels = model.method.terms(model.head, features, batch, epoch, params, generator)
+        (terms["total"] / len(batches)).backward()
+        values = torch.stack([term.detach() for term in terms.values()])
+        outcomes.append(Outcome(batch.name, tuple(terms), values, labels))
     if params.clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), params.clip)
     optimiser.step()
-    return Outcome(batch.name, tuple(terms), torch.stack([term.detach() for term in terms.values()]), labels)
+    return outcomes

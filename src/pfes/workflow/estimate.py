@@ -186,10 +186,9 @@ def _train_seconds(config: Mapping[str, Any]) -> float:
     unlike_here = {"early_stop": None, "epoch_choice": "last", "tensorboard": False}  # need more than one video
     params = training_parameters({**config["training"], **unlike_here, "epochs": 2})
     shape: tuple[int, ...] = (count, WINDOW, 10, 2)
-    frozen = None
+    source, method = None, learned(params.method)
     if params.cached is not None:
-        shape, frozen = (count, model.width), SpottingModel(model).spotformer.state_dict()
-    method = learned(params.method)
+        shape, source = (count, model.width), SpottingModel(model, next(iter(method.builds_on), "journal"))
     label = pd.DataFrame(
         {"video_id": ["calibration"], "class": "macro", "onset": 0, "apex": count // 2, "offset": count - 1}
     )
@@ -200,7 +199,7 @@ def _train_seconds(config: Mapping[str, Any]) -> float:
     )  # fmt: skip
     clock = time.perf_counter if _on_gpu(config) else time.process_time
     marks: list[float] = []
-    train([video], model, params, 0, lambda *_: marks.append(clock()), spotformer=frozen)
+    train([video], model, params, 0, lambda *_: marks.append(clock()), source=source)
     return (marks[1] - marks[0]) / count
 
 

@@ -28,6 +28,7 @@ from pfes.methods.base import LearnedMethod, Method
 from pfes.methods.registry import (
     SPOT_SECTIONS,
     TRAINING_SECTIONS,
+    check_source,
     learned,
     method_of,
     spot_parameters,
@@ -51,7 +52,9 @@ DEPENDS: dict[str, tuple[str, ...]] = {
     "points": ("points",),
     "train": ("sampling", "faces", "flow", "snippets", "model", "training"),
     "experiment": ("spot", "intensity.stream"),
+    "limits": ("spot",),
     "spot": ("spot",),
+    "all_proposals": ("spot",),
     "training_free": ("spot",),
     "epoch_proposals": ("spot",),
     "evaluate": ("evaluate",),
@@ -110,6 +113,11 @@ class Plan:
     def pseudo_labelled(self) -> list[str]:
         """Return the experiments whose training makes pseudo-labels."""
         return [name for name in self.learned if learned(self.experiments[name]["training"]["method"]).pseudo_labels]
+
+    @property
+    def limited(self) -> list[str]:
+        """Return the experiments whose least scores are chosen for each fold."""
+        return [name for name in self.learned if self.experiments[name]["spot"]["limits"] == "points"]
 
     def method(self, experiment: str) -> Method:
         """Return the method of an experiment."""
@@ -234,6 +242,19 @@ def _check_experiment(plan: Plan, name: str) -> None:
         raise InputError(
             f"experiment {name}: training.cached is {source!r}, expected another of the experiments of this run "
             f"({', '.join(plan.learned)}); add it to experiments"
+        )
+    method = learned(training.method)
+    if method.builds_on and training.validates:
+        raise InputError(
+            f"experiment {name}: its intensity is that of {source} in every epoch, no validation score chooses among them; "
+            "set training.epoch_choice: last and early_stop: null"
+        )
+    if source is not None:
+        check_source(method, plan.method(source), f"experiment {name}: training.cached is {source}")
+    elif method.builds_on:
+        raise InputError(
+            f"experiment {name}: the method {method.name} goes on from {' or '.join(method.builds_on)}; "
+            "set training.cached to an experiment of that method"
         )
 
 
