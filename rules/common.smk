@@ -132,6 +132,11 @@ def cached(stage, name):
     return find
 
 
+def measured_files(wildcards):
+    """Return the files of the stage that a training-free experiment reads."""
+    return list(per_video(PLAN.reads(wildcards.experiment)).values())
+
+
 def held_out_files(stage):
     """Return an input function: the files of a stage for the videos of the held-out subjects."""
     return lambda wildcards: list(

@@ -46,7 +46,7 @@ rule spot:
 
 rule training_free:
     input:
-        snippets=list(SNIPPETS.values()),
+        measured=measured_files,
         faces=list(FACES_FILES.values()),
         videos=RUN / "dataset/videos.parquet",
     output:

@@ -14,9 +14,10 @@ from pfes.methods.baseline import Baseline
 from pfes.methods.gim.method import AsReleased, Conference, Journal
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.supervised.method import Supervised
+from pfes.methods.training_free.method import TrainingFree
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Conference(), Journal(), AsReleased(), Supervised(), Baseline())
+    method.name: method for method in (Conference(), Journal(), AsReleased(), Supervised(), Baseline(), TrainingFree())
 }
 TRAINING_SECTIONS, SPOT_SECTIONS = (
     tuple(dict.fromkeys(kind for method in METHODS.values() for kind in getattr(method, name)))
