@@ -43,6 +43,8 @@ localrules:
     experiment,
     intensity,
     intensity_complete,
+    events,
+    spotted,
 
 
 rule all:

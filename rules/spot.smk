@@ -70,6 +70,47 @@ rule training_free:
         "../workflow/scripts/training_free.py"
 
 
+rule events:
+    input:
+        RUN / "spot/{experiment}/proposals.parquet",
+    output:
+        RUN / "spot/{experiment}/events.csv",
+    log:
+        LOGS / "events/{experiment}.log",
+    wildcard_constraints:
+        experiment="|".join(map(re.escape, TRAINING_FREE)),
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        code=code("events"),
+    script:
+        "../workflow/scripts/events.py"
+
+
+rule spotted:
+    input:
+        events=RUN / "spot/training_free/events.csv",
+        measured=list(per_video("displacement").values()),
+        videos=RUN / "dataset/videos.parquet",
+        refusals=RUN / "dataset/refusals.parquet",
+    output:
+        RUN / "spotted.txt",
+    log:
+        LOGS / "spotted.log",
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        files=per_video("displacement"),
+        kind="displacement",
+        code=code("complete"),
+    script:
+        "../workflow/scripts/complete.py"
+
+
 rule experiment:
     output:
         RUN / "spot/{experiment}/settings.json",

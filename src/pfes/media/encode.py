@@ -22,7 +22,9 @@ from pfes.base import store
 from pfes.base.errors import InputError
 
 
-def encode(path: Path | str, frames: Iterable[NDArray[np.uint8]], fps: float, crf: int = 20, *, fast: bool = False) -> int:
+def encode(
+    path: Path | str, frames: Iterable[NDArray[np.uint8]], fps: float, crf: int = 20, *, fast: bool = False
+) -> int:
     """Encode ``frames`` to an mp4 at ``path`` and return their number; frames are taken one by one.
 
     Parameters

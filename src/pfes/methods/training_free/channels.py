@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
 from scipy.ndimage import median_filter
 
 from pfes.base.intervals import lengths, runs
@@ -122,6 +121,8 @@ def _positions(
     steps: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64], n_frames: int, width: int
 ) -> NDArray[np.float64]:
     """Return x [T] for which x[second] - x[first] is ``steps`` [N], by reweighted least squares."""
+    from scipy.linalg import solveh_banded  # not for every job that wants to know which methods there are
+
     weights, x = np.ones(len(steps)), np.zeros(n_frames)
     for _ in range(HUBER_ROUNDS):
         bands = np.zeros((width + 1, n_frames))

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks, peak_widths
 
 from pfes.base.intervals import Intervals
 from pfes.flow.displacement import densest
@@ -104,6 +103,8 @@ def quiet_levels(watched: Channels, smooth: Floats, seen: NDArray[np.bool_], fps
 
 def find_excursions(curve: Floats, fps: float, params: TrainingFreeParameters, least: float) -> Excursions:
     """Return the excursions of a distance curve [T] that are at least ``least`` quiet levels high."""
+    from scipy.signal import find_peaks, peak_widths  # takes a second to import
+
     padded = np.concatenate([[0.0], curve, [0.0]])  # a peak may touch an end
     peaks, facts = find_peaks(padded, prominence=max(least, 1e-6))
     stands_out = facts["prominences"] >= params.base_share * padded[peaks]
