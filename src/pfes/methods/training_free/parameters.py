@@ -29,8 +29,8 @@ class TrainingFreeParameters:
     )
     rest_window_s: float = setting(6.7, "stretch of the recording that has one rest, s", minimum=1, maximum=60)
     base_share: float = setting(
-        0.33, "share of its height at which an excursion begins and ends (r1), and of which it must stand out (r2)",
-        minimum=0, maximum=0.9,
+        0.33, "share of its height by which an excursion must stand out (r2), and at which its flanks are measured (r1)",
+        minimum=0, maximum=0.5,
     )  # fmt: skip
     min_s: float = setting(0.25, "least duration of an excursion, s", minimum=0)
     max_s: float = setting(4.3, "greatest duration of an excursion, s", minimum=0)
