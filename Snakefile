@@ -24,6 +24,7 @@ else:
     include: "rules/faces.smk"  # landmarks and quality of every video
     include: "rules/flow.smk"  # SW-MRO optical flow at the regions of interest
     include: "rules/snippets.smk"  # head motion removed
+    include: "rules/displacement.smk"  # against the rest, over whole recordings
 
 
 include: "rules/points.smk"  # one labelled frame per expression
@@ -42,6 +43,8 @@ localrules:
     experiment,
     intensity,
     intensity_complete,
+    events,
+    spotted,
 
 
 rule all:

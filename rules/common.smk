@@ -148,6 +148,11 @@ def limits_of(wildcards):
     return [place / "limits.json"] if wildcards.experiment in LIMITED else []
 
 
+def measured_files(wildcards):
+    """Return the files of the stage that a training-free experiment reads."""
+    return list(per_video(PLAN.reads(wildcards.experiment)).values())
+
+
 def held_out_files(stage):
     """Return an input function: the files of a stage for the videos of the held-out subjects."""
     return lambda wildcards: list(

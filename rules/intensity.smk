@@ -121,7 +121,7 @@ CURVES = {
 # What stands beside continuous intensity: the spotting experiment's intensity and the flow; without it, neither is made.
 BESIDE = config["intensity"]["beside"]
 GIM_SCORES = {
-    seed: per_fold("spot", "scores.h5", SCORED, seed) if BESIDE else []
+    seed: per_fold("spot", "scores.h5", SCORED, seed) if BESIDE and SCORED else []
     for seed in SEEDS
 }
 FLOW_BESIDE = per_video("snippets") if BESIDE else {}

@@ -22,6 +22,7 @@ COST_STAGES = (
     "faces",
     "flow",
     "snippets",
+    "displacement",
     "train",
     "features",
     "scores",

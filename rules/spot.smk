@@ -97,7 +97,7 @@ rule spot:
 
 rule training_free:
     input:
-        snippets=list(SNIPPETS.values()),
+        measured=measured_files,
         faces=list(FACES_FILES.values()),
         videos=RUN / "dataset/videos.parquet",
     output:
@@ -119,6 +119,47 @@ rule training_free:
         method=method_code,
     script:
         "../workflow/scripts/training_free.py"
+
+
+rule events:
+    input:
+        RUN / "spot/{experiment}/proposals.parquet",
+    output:
+        RUN / "spot/{experiment}/events.csv",
+    log:
+        LOGS / "events/{experiment}.log",
+    wildcard_constraints:
+        experiment="|".join(map(re.escape, TRAINING_FREE)),
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        code=code("events"),
+    script:
+        "../workflow/scripts/events.py"
+
+
+rule spotted:
+    input:
+        events=RUN / "spot/training_free/events.csv",
+        measured=list(per_video("displacement").values()),
+        videos=RUN / "dataset/videos.parquet",
+        refusals=RUN / "dataset/refusals.parquet",
+    output:
+        RUN / "spotted.txt",
+    log:
+        LOGS / "spotted.log",
+    conda:
+        "../envs/pfes.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        files=per_video("displacement"),
+        kind="displacement",
+        code=code("complete"),
+    script:
+        "../workflow/scripts/complete.py"
 
 
 rule experiment:

@@ -10,7 +10,7 @@ import yaml
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.commands.spot import load_models, model_paths, spot
+from pfes.commands.spot import Wanted, load_models, model_paths, spot
 from pfes.media.decode import read_frames
 from pfes.training.model import load_model, predict, save_model
 
@@ -18,7 +18,7 @@ from pfes.training.model import load_model, predict, save_model
 @pytest.fixture(scope="module")
 def spotted(run, shared_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("spot")
-    return spot(shared_data / "videos/single_face.mp4", run, out), out
+    return spot(shared_data / "videos/single_face.mp4", out, Wanted(run)), out
 
 
 def test_curve_and_overlay_have_one_entry_per_frame(spotted):
@@ -49,7 +49,8 @@ def test_the_curve_is_the_mean_over_the_folds(run, spotted):
 
 def test_one_model_file_works_too(run, shared_data, tmp_path):
     path = next(run.glob("train/journal/*/seed0/model.pt"))
-    assert len(spot(shared_data / "videos/single_face.mp4", path, tmp_path).intensity) == 72
+    assert len(spot(shared_data / "videos/single_face.mp4", tmp_path, Wanted(path, overlay=False)).intensity) == 72
+    assert not (tmp_path / "overlay.mp4").exists()
 
 
 def test_a_folder_without_models_and_an_unknown_experiment_are_named(run, tmp_path):

@@ -47,13 +47,13 @@ def test_overlay_decodes_to_every_frame_at_the_rate_of_the_analysis(tmp_path: Pa
     overlay.write_overlay(grey_frames(), tmp_path / "o.mp4", FPS, *face(), PROPOSALS)
     frames, fps = decode(tmp_path / "o.mp4")
     assert len(frames) == T and fps == FPS
-    assert frames[0].shape == (540 + 164, 960, 3)  # enlarged 1.5 times, and a strip of 163 px padded to an even side
+    assert frames[0].shape == (360 + 132, 640, 3)  # as large as it is, and a strip
 
 
 def test_frame_without_a_face_shows_no_face_and_breaks_nothing() -> None:
     frames = drawn(grey_frames())
-    assert (frames[11][:540] == 90).all()
-    assert not (frames[5][:540] == 90).all()
+    assert (frames[11][:360] == 90).all()
+    assert not (frames[5][:360] == 90).all()
 
 
 def test_recording_without_any_face_or_proposal_is_drawn() -> None:
@@ -64,7 +64,7 @@ def test_recording_without_any_face_or_proposal_is_drawn() -> None:
 
 def test_cursor_moves_with_time() -> None:
     frames = drawn(grey_frames())
-    columns = [np.flatnonzero((frame[600:] == overlay._CURSOR).all(axis=2).any(axis=0)).mean() for frame in frames]
+    columns = [np.flatnonzero((frame[400:] == overlay._CURSOR).all(axis=2).any(axis=0)).mean() for frame in frames]
     assert (np.diff(columns) > 0).all()
     assert np.ptp(np.diff(columns)) <= 2  # evenly, but for rounding to pixels
 

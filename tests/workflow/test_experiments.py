@@ -59,6 +59,7 @@ JOURNAL = {"training.method": "journal"}
 CHANGES = {
     "journal": JOURNAL,
     "baseline": {"training.method": "baseline"},
+    "training_free": {"training.method": "training_free"},
     "conference": CONFERENCE,
     **{f"conference_{name}": CONFERENCE | own for name, own in ON_CONFERENCE.items()},
     "as_released": {"training.method": "as_released", **RELEASE_SPOT},

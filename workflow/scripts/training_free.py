@@ -8,6 +8,6 @@ from pfes.spotting.training_free import write_training_free
 
 with stage(snakemake.log[0]):
     i, p = snakemake.input, snakemake.params
-    snippets, faces = ({Path(path).stem: path for path in part} for part in (i.snippets, i.faces))
+    measured, faces = ({Path(path).stem: path for path in part} for part in (i.measured, i.faces))
     params = spot_parameters(p.settings["spot"])
-    write_training_free(training_free(p.method_name), snippets, faces, i.videos, snakemake.output[0], params)
+    write_training_free(training_free(p.method_name), measured, faces, i.videos, snakemake.output[0], params)

@@ -63,6 +63,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "snippets": (("frame", "window", "roi", "xy"), "px of the aligned crop"),
         "valid": (("frame",), "1"),
     },
+    "displacement": {"displacement": (("frame", "roi", "xy"), "g, half the distance of the inner eye corners")},
     "clips": {
         "clips": (("clip", "step", "row", "column"), "grey level"),
         "frames": (("clip", "step"), "frame"),

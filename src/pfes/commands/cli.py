@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.logging import RichHandler
+from rich.progress import Progress
 from rich.table import Table
 
 from pfes.base.errors import InputError
@@ -27,35 +29,76 @@ app = typer.Typer(
 if importlib.util.find_spec("pfes.bench"):  # in a checkout; the wheel leaves it out
     app.add_typer(importlib.import_module("pfes.bench.cli").bench, name="bench")
 console = Console()
+MOST_ROWS = 40  # of a table on the terminal
 
 
 @app.command()
 def spot(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
-    model: Annotated[Path, typer.Option(help="A run folder such as results/demo, or one model.pt.")],
-    out: Annotated[Path, typer.Option(help="Folder for curve, proposals and overlay video.")],
+    videos: Annotated[
+        list[Path], typer.Argument(help="Videos, folders of videos or of numbered images, or a sheet of videos.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results; of several recordings one folder each below it.")],
+    model: Annotated[
+        str, typer.Option(help="A run folder such as results/demo, one model.pt, none (no training), or baseline.")
+    ] = "none",
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
     intensity: Annotated[
         bool, typer.Option("--intensity", help="Also continuous intensity, from the run's models.")
     ] = False,
+    overlay: Annotated[bool, typer.Option(help="Write the overlay video.")] = True,
+    jobs: Annotated[int, typer.Option(min=1, help="Cores: recordings at a time, or windows of a single one.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+    neutral: Annotated[
+        str | None, typer.Option(help="Stretch without expressions, 0:00-1:30, that sets the threshold (model none).")
+    ] = None,
+    alarms_per_minute: Annotated[
+        float | None, typer.Option(help="False alarms a minute that the threshold may leave on that stretch.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, help="Threshold c itself, as calibration.json says it (model none).")
+    ] = None,
 ) -> None:
-    """Spot expressions in one video of your own."""
-    from pfes.base.logs import to_file
-    from pfes.commands.spot import spot as spot_video
+    """Spot expressions in videos of your own; without a model what is found are candidates, not a validated measurement."""
+    from pfes.commands import spot_all as many
+    from pfes.commands.spot import PROPOSALS, Wanted
 
-    logging.getLogger("pfes.base.store").setLevel(logging.ERROR)  # a refusal ends this command, which then says why
-    with to_file(out / "spot.log", logging.INFO):
-        found = spot_video(video, model, out, experiment=experiment, fps=fps, continuous=intensity)
-    table = Table(
-        "class", "onset", "apex", "offset", "score", title=f"{len(found.proposals)} expressions in {video.name}"
+    wanted = Wanted(
+        model, experiment, intensity, overlay, threshold, _stretch(neutral) if neutral else None, alarms_per_minute
     )
-    for row in found.proposals.to_dict("records"):
-        times = [f"{row[name] / found.fps:.2f} s" for name in ("onset", "apex", "offset")]
-        table.add_row(row["class"], *times, f"{row['score']:.2f}")
+    recordings = many.asked(videos, out, fps)
+    skipped = []
+    outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite)
+    with Progress(console=Console(stderr=True), disable=len(recordings) == 1) as progress:
+        bar = progress.add_task("recordings", total=len(recordings))
+        for outcome in outcomes:
+            skipped += [outcome.problem] if outcome.problem else []
+            progress.advance(bar)
+    if len(recordings) == 1 and skipped:
+        raise InputError(skipped[0])
+    events = many.write_events(recordings, out)
+    table = Table("recording", "class", "onset", "apex", "offset", "score", title=f"{len(events)} expressions")
+    for row in events.head(MOST_ROWS).to_dict("records"):
+        times = [f"{row[f'{name}_s']:.2f} s" for name in ("onset", "apex", "offset")]
+        table.add_row(str(row["recording"]), str(row["class"]), *times, f"{row['score']:.2f}")
     console.print(table)
-    more = ", continuous_intensity.csv, continuous_intensity.png" if intensity else ""
-    console.print(f"{out / 'proposals.csv'}, intensity.csv, intensity.png, overlay.mp4{more}", soft_wrap=True)
+    console.print(
+        f"{out / many.EVENTS}; {', '.join(str(one.out / PROPOSALS) for one in recordings.values())}", soft_wrap=True
+    )
+    if skipped:
+        raise InputError("\n  ".join([f"{len(skipped)} of {len(recordings)} recordings were skipped:", *skipped]))
+
+
+def _stretch(text: str) -> tuple[float, float]:
+    """Return from and to, s, of a stretch such as 0:00-1:30 or 12.5-40; raises InputError for anything else."""
+    match = re.fullmatch(r"(?:(\d+):)?(?:(\d+):)?(\d+(?:\.\d+)?)-(?:(\d+):)?(?:(\d+):)?(\d+(?:\.\d+)?)", text.strip())
+    if match is None:
+        raise InputError(f"--neutral {text!r}: expected from-to in minutes and seconds, such as 0:00-1:30")
+    parts = [[float(part) for part in match.groups()[side : side + 3] if part is not None] for side in (0, 3)]
+    start, end = (sum(part * 60**power for power, part in enumerate(reversed(side))) for side in parts)
+    if start >= end:
+        raise InputError(f"--neutral {text!r}: ends before it begins; expected from-to, such as 0:00-1:30")
+    return start, end
 
 
 @app.command()

@@ -5,10 +5,7 @@ name is that of the recording's file.
 """
 
 import logging
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pfes.base import store
-from pfes.base.config import build, prepare_jobs
-from pfes.base.errors import InputError
-from pfes.base.logs import to_file
-from pfes.base.records import file_name
+from pfes.base.config import build
+from pfes.commands.jobs import Outcome, by_name, each
 from pfes.drawing import flow_figures
 from pfes.faces.align import ROI_NAMES
 from pfes.faces.landmarks import FaceParameters, write_faces
+from pfes.flow.displacement import DisplacementParameters, write_displacement
 from pfes.flow.snippets import N_ROIS, SnippetParameters, write_snippets
 from pfes.flow.sw_mro import FlowParameters, write_flow
 from pfes.media.decode import SamplingParameters
+from pfes.methods.base import Measured
 
 log = logging.getLogger(__name__)
 STAGES = ("faces", "flow", "snippets")
@@ -42,15 +39,7 @@ class ExtractParameters:
     faces: FaceParameters = FaceParameters()
     flow: FlowParameters = FlowParameters()
     snippets: SnippetParameters = SnippetParameters()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one recording: ``problem`` says why there are no snippets, None where all is well."""
-
-    recording: str
-    name: str
-    problem: str | None = None
+    displacement: DisplacementParameters = DisplacementParameters()
 
 
 def parameters(settings: Mapping[str, Any]) -> ExtractParameters:
@@ -63,8 +52,18 @@ def stage_paths(out: Path, name: str) -> dict[str, Path]:
     return {stage: out / stage / f"{name}.h5" for stage in STAGES}
 
 
-def extract(recording: str, paths: Mapping[str, Path], params: ExtractParameters, *, fps: float = 0.0) -> None:
-    """Write the files of stages faces, flow and snippets of one recording; ``fps``: native rate, 0 for the file's own.
+def extract(
+    recording: str,
+    paths: Mapping[str, Path],
+    params: ExtractParameters,
+    *,
+    fps: float = 0.0,
+    cores: int = 1,
+    last: Measured = "snippets",
+) -> None:
+    """Write the files of the stages up to ``last`` of one recording: faces, flow and snippets, or faces and displacement.
+
+    ``fps``: native rate, 0 for the file's own.
 
     Raises
     ------
@@ -75,9 +74,12 @@ def extract(recording: str, paths: Mapping[str, Path], params: ExtractParameters
     write_faces(recording, fps, paths["faces"], params.sampling, params.faces)
     reason = store.refusal(paths["faces"], "faces")
     log.info("optical flow, %d frames", 0 if reason else len(store.read(paths["faces"], "faces")["found"]))
-    write_flow(recording, paths["faces"], paths["flow"], params.flow)
-    write_snippets(paths["flow"], paths["snippets"], params.snippets)
-    store.attributes(paths["snippets"], "snippets")  # raises the reason of a refusal
+    if last == "displacement":
+        write_displacement(recording, paths["faces"], paths[last], params.flow, params.displacement, cores=cores)
+    else:
+        write_flow(recording, paths["faces"], paths["flow"], params.flow, cores=cores)
+        write_snippets(paths["flow"], paths["snippets"], params.snippets)
+    store.attributes(paths[last], last)  # raises the reason of a refusal
 
 
 def extract_all(
@@ -90,47 +92,16 @@ def extract_all(
 ) -> Iterator[Outcome]:
     """Write the files of all ``recordings`` below ``out``, ``jobs`` at a time, and yield each outcome as it ends.
 
-    One bad recording never stops the others; each has its log, ``logs/{name}.log``.
-
-    Raises
-    ------
-    InputError
-        Two recordings have one name.
+    One bad recording never stops the others; each has its log, ``logs/{name}.log``. Raises InputError where two recordings
+    have one name.
     """
-    names = {recording: file_name(Path(recording).stem) for recording in recordings}
-    by_name = {name: recording for recording, name in names.items()}
-    for recording, name in names.items():
-        if by_name[name] != recording:
-            raise InputError(
-                f"{recording} and {by_name[name]} would both be called {name}; give them one at a time, to two folders"
-            )
-    tasks = [(recording, name, out, params, fps) for recording, name in names.items()]
-    if jobs == 1:
-        yield from (_one(*task) for task in tasks)
-        return
-    prepare_jobs()
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(_one, *task): task for task in tasks}
-        yield from (_result(done, *running[done][:2]) for done in as_completed(running))
+    named = by_name(recordings)
+    tasks = {name: (recording, stage_paths(out, name), params, fps) for name, recording in named.items()}
+    yield from each(_extract, tasks, {name: out / "logs" / f"{name}.log" for name in named}, jobs)
 
 
-def _one(recording: str, name: str, out: Path, params: ExtractParameters, fps: float) -> Outcome:
-    with to_file(out / "logs" / f"{name}.log", logging.CRITICAL):  # a refusal is an outcome, told by the caller
-        try:
-            extract(recording, stage_paths(out, name), params, fps=fps)
-        except InputError as error:
-            return Outcome(recording, name, str(error))
-        except Exception as error:
-            log.exception(recording)
-            return Outcome(recording, name, f"{recording}: {type(error).__name__}: {error}; see its log")
-    return Outcome(recording, name)
-
-
-def _result(done: Future[Outcome], recording: str, name: str) -> Outcome:
-    try:
-        return done.result()
-    except BrokenProcessPool:
-        return Outcome(recording, name, f"{recording}: a process was killed (out of memory?); try fewer jobs")
+def _extract(recording: str, paths: Mapping[str, Path], params: ExtractParameters, fps: float) -> None:
+    extract(recording, paths, params, fps=fps)
 
 
 def table(

@@ -1,4 +1,4 @@
-"""Spot one recording of one's own with trained models: the stages of a run, on one video.
+"""Spot one recording of one's own, with trained models or without any: the stages of a run, on one video.
 
 Differences from a run
 ----------------------
@@ -10,7 +10,7 @@ least scores of an experiment that chooses them for each fold. Candidates of all
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from pfes.base import store
 from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, file_name
-from pfes.commands.extract import STAGES, extract, parameters
+from pfes.commands.extract import STAGES, ExtractParameters, extract, parameters
 from pfes.decoding.proposals import SpotParameters
 from pfes.drawing import figures, overlay
 from pfes.intensity.comparison import Beside
@@ -31,53 +31,92 @@ from pfes.intensity.figures import stream_curves
 from pfes.intensity.prediction import StreamParameters, find_models, write_stream
 from pfes.media import decode
 from pfes.methods.baseline import BaselineParameters
-from pfes.methods.registry import spot_parameters
+from pfes.methods.registry import spot_parameters, training_free
+from pfes.methods.training_free.calibration import Calibration, calibrate
+from pfes.methods.training_free.parameters import TrainingFreeParameters
 from pfes.spotting.limits import with_limits
 from pfes.spotting.proposal_tables import locate
+from pfes.spotting.training_free import read_signals
 from pfes.training.model import SpottingModel, load_model, predict
 
 log = logging.getLogger(__name__)
+PROPOSALS = "proposals.csv"
+
+
+WITHOUT_MODEL = {"none": "training_free", "baseline": "baseline"}  # what --model may be beside a path: its method
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a recording.
+
+    Parameters
+    ----------
+    model
+        A run folder such as ``results/demo``, one ``model.pt``, or a key of WITHOUT_MODEL.
+    experiment
+        Which experiment of the run folder; may be left out where there is one only.
+    continuous
+        Also the continuous intensity of the run folder's models for it (``pfes.intensity``).
+    overlay
+        Also the overlay video.
+    threshold
+        c of method training_free, None for its default.
+    neutral, alarms_per_minute
+        The stretch without expressions (from, to), s, on which c is set, and the false alarms that it may leave there.
+    """
+
+    model: Path | str = "none"
+    experiment: str | None = None
+    continuous: bool = False
+    overlay: bool = True
+    threshold: float | None = None
+    neutral: tuple[float, float] | None = None
+    alarms_per_minute: float | None = None
+
+    def __post_init__(self) -> None:
+        free, calibrated = str(self.model), (self.neutral, self.alarms_per_minute)
+        if self.continuous and free in WITHOUT_MODEL:
+            raise InputError(f"--intensity needs the models of a run; give --model results/<run> instead of {free}")
+        if free != "none" and (self.threshold is not None or any(value is not None for value in calibrated)):
+            raise InputError("--threshold, --neutral and --alarms-per-minute belong to --model none; leave them out")
+        if (self.neutral is None) != (self.alarms_per_minute is None):
+            raise InputError(
+                "--alarms-per-minute needs --neutral, a stretch without expressions, and the other way round"
+            )
+        if self.neutral is not None and self.threshold is not None:
+            raise InputError("--threshold and --neutral both set the threshold; give one of them")
 
 
 @dataclass(frozen=True)
 class Spotted:
-    """What was found: curves [T] and [T, 2], the proposals, sampled frames per second, and whether a face was there [T]."""
+    """What was found: curves [T] and [T, 2], the proposals, sampled frames per second, and whether a face was there [T].
 
-    intensity: NDArray[np.float32]
-    class_scores: NDArray[np.float32]
+    ``levels`` are those of the intensity at which proposals were cut, ``size`` the side of the crop, px.
+    """
+
+    intensity: NDArray[np.float64]
+    class_scores: NDArray[np.float64]
     proposals: pd.DataFrame
     fps: float
     valid: NDArray[np.bool_]
+    levels: tuple[float, ...]
+    size: int
 
 
 def spot(
-    recording: Path | str,
-    model: Path | str,
-    out: Path | str,
-    *,
-    experiment: str | None = None,
-    fps: float = 0.0,
-    continuous: bool = False,
+    recording: Path | str, out: Path | str, wanted: Wanted = Wanted(), *, fps: float = 0.0, cores: int = 1
 ) -> Spotted:
     """Spot ``recording`` and write intermediate files, curves, proposals and an overlay video to the folder ``out``.
 
-    Parameters
-    ----------
-    recording
-        A video, or a folder of numbered images with ``fps``.
-    model
-        A run folder such as ``results/demo``, or one ``model.pt``.
-    experiment
-        Which experiment of the run folder; may be left out where there is one only.
-    fps
-        Native frames per second, 0 for what the file says.
-    continuous
-        Also the continuous intensity of the run folder's models for it (``pfes.intensity``).
+    ``recording``: a video, or a folder of numbered images with ``fps``, the native frames per second (0: what the file
+    says). ``cores``: windows of flow that are measured side by side.
 
     Writes
     ------
-    faces.h5, flow.h5, snippets.h5 (see ``store``), intensity.csv, intensity.png, proposals.csv, overlay.mp4;
-    with ``continuous`` also stream.h5, continuous_intensity.csv and continuous_intensity.png.
+    faces.h5; flow.h5 and snippets.h5, or displacement.h5 (see ``store``); intensity.csv, intensity.png, proposals.csv,
+    overlay.mp4 if wanted, calibration.json where the threshold was set on a neutral stretch; with ``continuous`` also
+    stream.h5, continuous_intensity.csv and continuous_intensity.png.
 
     Raises
     ------
@@ -85,13 +124,28 @@ def spot(
         The recording cannot be used, or the models cannot be found or do not belong together.
     """
     out = Path(out)
-    paths = model_paths(Path(model), experiment)
+    if str(wanted.model) in WITHOUT_MODEL:
+        found = _without_model(str(recording), out, wanted, fps, cores)
+        _write_results(str(recording), out, found, overlaid=wanted.overlay)
+        return found
+    paths = model_paths(Path(wanted.model), wanted.experiment)
     models, settings = load_models(paths)
-    intensity_models = find_models(model) if continuous else []
-    params = with_limits(spot_parameters(settings["spot"]), _limits(paths))
-    snippets, valid = _snippets(str(recording), out, settings, fps)
+    intensity_models = find_models(wanted.model) if wanted.continuous else []
+    extract(str(recording), _paths(out), parameters(settings), fps=fps, cores=cores)
+    found = _with_models(out, models, with_limits(spot_parameters(settings["spot"]), _limits(paths)), settings)
+    _write_results(str(recording), out, found, overlaid=wanted.overlay)
+    if intensity_models:
+        _write_continuous(str(recording), out, found, intensity_models, settings)
+    return found
+
+
+def _with_models(
+    out: Path, models: Sequence[SpottingModel], params: SpotParameters, settings: Mapping[str, Any]
+) -> Spotted:
     log.info("spotting")
-    predicted = [predict(one, snippets) for one in models]
+    arrays = store.read(out / "snippets.h5", "snippets")
+    valid = arrays["valid"].astype(bool)
+    predicted = [predict(one, arrays["snippets"]) for one in models]
     intensity = np.mean([curve for _, curve, _ in predicted], axis=0)
     class_scores = np.mean([scores for _, _, scores in predicted], axis=0)
     rate = float(store.attributes(out / "faces.h5", "faces")["fps"])
@@ -109,11 +163,47 @@ def spot(
     if candidates[0] is not None:
         curves["candidates"] = np.concatenate([part for part in candidates if part is not None])
     proposals = models[0].method.propose(curves, params, rate)
-    found = Spotted(intensity, class_scores, proposals, rate, valid)
-    _write_results(str(recording), out, found, params, int(settings["flow"]["size"]))
-    if intensity_models:
-        _write_continuous(str(recording), out, found, intensity_models, settings)
-    return found
+    return Spotted(intensity, class_scores, proposals, rate, valid, params.thresholds, int(settings["flow"]["size"]))
+
+
+def _without_model(recording: str, out: Path, wanted: Wanted, fps: float, cores: int) -> Spotted:
+    method, own = training_free(WITHOUT_MODEL[str(wanted.model)]), TrainingFreeParameters()
+    if wanted.threshold is not None:
+        own = replace(own, threshold=wanted.threshold)
+    params, kind = SpotParameters(sections=(own,)), method.reads(SpotParameters(sections=(own,)))
+    measuring = ExtractParameters()
+    extract(recording, _paths(out), measuring, fps=fps, cores=cores, last=kind)
+    log.info("spotting")
+    signals, _ = read_signals(kind, out / f"{kind}.h5", out / "faces.h5")
+    curves = {**method.curves(signals, params), "valid": signals.valid}
+    if wanted.neutral is not None and wanted.alarms_per_minute is not None:
+        seconds = np.arange(len(signals.valid)) / signals.fps
+        neutral = (seconds >= wanted.neutral[0]) & (seconds < wanted.neutral[1]) & signals.valid
+        said = calibrate(curves["outputs"][:, 0], neutral, signals.fps, own, wanted.alarms_per_minute)
+        _tell(said, out)
+        params = SpotParameters(sections=(replace(own, threshold=said.threshold),))
+        curves = {**method.curves(signals, params), "valid": signals.valid}
+    proposals = method.propose(curves, params, signals.fps)
+    highest = max(1.0, float(curves["intensity"].max(initial=0)))  # that of baseline is in px
+    levels = (0.5,) if method.name == "training_free" else ()
+    return Spotted(
+        curves["intensity"] / highest, curves["class_scores"] / highest, proposals, signals.fps, signals.valid,
+        levels, measuring.flow.size,
+    )  # fmt: skip
+
+
+def _tell(said: Calibration, out: Path) -> None:
+    log.info(
+        "threshold %.3g: %d alarms in %.2f min of neutral face, so at most %.1f a minute (95 %%)%s",
+        said.threshold, said.alarms, said.minutes, said.bound,
+        "" if said.rule == "counted" else "; too short to count, set by a law of extremes",
+    )  # fmt: skip
+    with store.atomic(out / "calibration.json") as temporary:
+        temporary.write_text(json.dumps({**asdict(said), "bound": said.bound}, indent=2), encoding="utf-8")
+
+
+def _paths(out: Path) -> dict[str, Path]:
+    return {stage: out / f"{stage}.h5" for stage in (*STAGES, "displacement")}
 
 
 def model_paths(model: Path, experiment: str | None = None) -> list[Path]:
@@ -173,16 +263,7 @@ def _limits(models: Sequence[Path]) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _snippets(
-    recording: str, out: Path, settings: dict[str, Any], fps: float
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    paths = {stage: out / f"{stage}.h5" for stage in STAGES}
-    extract(recording, paths, parameters(settings), fps=fps)
-    arrays = store.read(paths["snippets"], "snippets")
-    return arrays["snippets"], arrays["valid"].astype(bool)
-
-
-def _write_results(recording: str, out: Path, found: Spotted, params: SpotParameters, size: int) -> None:
+def _write_results(recording: str, out: Path, found: Spotted, *, overlaid: bool) -> None:
     log.info("curve and overlay")
     faces = store.read(out / "faces.h5", "faces")
     table = locate(found.proposals, "", file_name(Path(recording).stem), faces["native_frame"], found.fps)
@@ -197,20 +278,21 @@ def _write_results(recording: str, out: Path, found: Spotted, params: SpotParame
         }
     )
     figure = figures.intensity_curve(
-        found.intensity, found.proposals, found.fps, params.thresholds, valid=found.valid, title=Path(recording).name
+        found.intensity, found.proposals, found.fps, found.levels, valid=found.valid, title=Path(recording).name
     )
-    for name, content in (
+    if overlaid:
+        frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
+        boxes = overlay.face_boxes(faces["landmarks"], found.size, faces["cut"])
+        overlay.write_overlay(
+            frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals
+        )
+    for name, content in (  # the proposals last: where they are, all is
         ("intensity.csv", curve.to_csv(index=False, float_format="%.6g").encode()),
-        ("proposals.csv", table.drop(columns="subject").to_csv(index=False, float_format="%.6g").encode()),
         ("intensity.png", figures.png(figure)),
+        (PROPOSALS, table.drop(columns="subject").to_csv(index=False, float_format="%.6g").encode()),
     ):
         with store.atomic(out / name) as temporary:
             temporary.write_bytes(content)
-    frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
-    boxes = overlay.face_boxes(faces["landmarks"], size, faces["cut"])
-    overlay.write_overlay(
-        frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals
-    )
 
 
 def _write_continuous(

@@ -28,11 +28,8 @@ from pfes.media.encode import encode
 
 Frame = NDArray[np.uint8]
 
-WIDEST, TALLEST, NARROWEST = (
-    1280,
-    960,
-    960,
-)  # px: limits of the picture; smaller recordings are enlarged for legible text
+# px: limits of the picture; smaller recordings are enlarged for legible text. Larger pictures would take longer than the flow.
+WIDEST, TALLEST, NARROWEST = 960, 720, 640
 CLASS_COLOURS = {"macro": "#56b4e9", "micro": "#e69f00"}  # light members of the Okabe-Ito set, for the dark strip
 _PAPER, _INK, _FAINT = "#16181c", "#f2f2f2", "#8b9099"
 _POINT, _CROP, _ROI, _CURSOR = (255, 255, 255), (115, 158, 0), (0, 228, 240), (66, 228, 240)  # BGR
@@ -74,7 +71,7 @@ def write_overlay(
     InputError
         There are more or fewer frames than T, or none can be read.
     """
-    encode(out_path, draw_overlay(frames, fps, landmarks, rois, crop_box, intensity, proposals), fps)
+    encode(out_path, draw_overlay(frames, fps, landmarks, rois, crop_box, intensity, proposals), fps, fast=True)
 
 
 def face_boxes(
@@ -200,7 +197,7 @@ def _enlarged(frame: Frame) -> tuple[Frame, float]:
     """Scale ``frame`` to the size of the overlay; return it and the factor."""
     height, width = frame.shape[:2]
     scale = min(WIDEST / width, TALLEST / height, max(1.0, NARROWEST / width))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=method), np.uint8), scale
 
 
@@ -208,15 +205,16 @@ def _strip_at(strip: Strip, t: int, fps: float, intensity: float, state: str, pr
     image = strip.image.copy()
     column = int(strip.columns[t])
     cv2.line(image, (column, strip.top - 4), (column, strip.bottom), _CURSOR, 2)
-    return _write_caption(image, strip.top, caption(t, fps, intensity, state, proposals))
+    image[: strip.top] = _write_caption(image[: strip.top], caption(t, fps, intensity, state, proposals))
+    return image
 
 
-def _write_caption(image: Frame, room: int, pieces: list[tuple[str, str]]) -> Frame:
+def _write_caption(image: Frame, pieces: list[tuple[str, str]]) -> Frame:
     canvas = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
     pen, x = ImageDraw.Draw(canvas), 12.0
     font = ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans")), max(12, image.shape[1] // 64))
     for text, colour in pieces:
-        pen.text((x, room / 2), text, fill=colour, font=font, anchor="lm")
+        pen.text((x, len(image) / 2), text, fill=colour, font=font, anchor="lm")
         x += pen.textlength(text, font=font) + 22
     return np.ascontiguousarray(np.asarray(canvas)[:, :, ::-1])
 

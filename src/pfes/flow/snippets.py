@@ -31,7 +31,8 @@ def write_snippets(flow_path: Path | str, out: Path | str, params: SnippetParame
     with store.refusing(out, "snippets", origin):
         arrays, facts = store.read(flow_path, "flow"), store.attributes(flow_path, "flow")
         found = {"snippets": make_snippets(arrays["flow"], params), "valid": arrays["valid"]}
-        store.write(out, "snippets", found, origin, fps=facts["fps"], rois=" ".join(facts["rois"].split()[:N_ROIS]))
+        rois = " ".join(facts["rois"].split()[:N_ROIS])
+        store.write(out, "snippets", found, origin, fps=facts["fps"], rois=rois, size=facts["size"])
 
 
 def make_snippets(flow: NDArray[np.float32], params: SnippetParameters = SnippetParameters()) -> NDArray[np.float32]:

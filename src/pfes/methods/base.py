@@ -2,7 +2,7 @@
 
 A method is one object of a class below, listed in ``pfes.methods.registry.METHODS``. The workflow, training, spotting and figures
 ask it what they need to know and never for its name. A ``LearnedMethod`` puts a head on SpotFormer and says what its loss
-is; a ``TrainingFreeMethod`` turns snippets into curves as they are. Both turn curves into proposals.
+is; a ``TrainingFreeMethod`` turns what was measured into curves as it is. Both turn curves into proposals.
 
 Conventions
 -----------
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and a workflow only wants to
     from pfes.network.heads import Head
 
 Labels = Literal["points", "intervals", "none"]
+Measured = Literal["snippets", "displacement"]
 Curves = Mapping[str, NDArray[Any]]
 
 
@@ -53,6 +54,28 @@ class TrainingVideo:
     point_frames: NDArray[np.int64]
     point_classes: NDArray[np.int64]
     targets: Any = None
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a method without training sees of one video of T sampled frames.
+
+    Parameters
+    ----------
+    measured : of the stage that the method ``reads``: snippets float32 [T, 17, 10, 2], px of the crop, whose side is
+        ``size`` px; or displacement [T, 10, 2], g.
+    valid, cut : bool [T], frames that can be trusted, and those that come right after a cut.
+    fps : sampled frames per second.
+    landmarks, pose : [T, 68, 2] px of the recording and [T, 3] degrees, of stage faces; NaN where they are not known.
+    """
+
+    measured: NDArray[np.floating]
+    valid: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
+    fps: float
+    landmarks: NDArray[np.floating]
+    pose: NDArray[np.floating]
+    size: int = 128
 
 
 @dataclass(frozen=True)
@@ -111,9 +134,13 @@ class TrainingFreeMethod(Method):
 
     labels = "none"
 
+    def reads(self, params: SpotParameters) -> Measured:
+        """Return the stage that it reads, beside faces."""
+        return "snippets"
+
     @abstractmethod
-    def curves(self, snippets: NDArray[np.floating], params: SpotParameters) -> Curves:
-        """Return the curves, without ``valid``, of ``snippets`` [T, 17, 10, 2], px."""
+    def curves(self, signals: Signals, params: SpotParameters) -> Curves:
+        """Return the curves of a video, without ``valid``."""
 
 
 class LearnedMethod(Method):

@@ -36,7 +36,7 @@ from pfes.base.config import REQUIRED, setting
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, FRAME_COLUMNS, HALF
 from pfes.decoding.proposals import Floats, Mask, SpotParameters, moving_average
-from pfes.methods.base import Curves, TrainingFreeMethod
+from pfes.methods.base import Curves, Signals, TrainingFreeMethod
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class Baseline(TrainingFreeMethod):
     spot_sections = (BaselineParameters,)
     reads_spot = False
 
-    def curves(self, snippets: NDArray[np.floating], params: SpotParameters) -> Curves:
+    def curves(self, signals: Signals, params: SpotParameters) -> Curves:
         """Return the magnitudes, px, as class scores, and the larger one as intensity."""
-        magnitudes = class_magnitudes(snippets, params.of(BaselineParameters))
+        magnitudes = class_magnitudes(signals.measured, params.of(BaselineParameters))
         return {"intensity": magnitudes.max(axis=1), "class_scores": magnitudes}
 
     def propose(self, curves: Curves, params: SpotParameters, fps: float) -> pd.DataFrame:

@@ -17,12 +17,14 @@ from pfes.methods.lac.method import Lac
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.sfnet.method import Sfnet
 from pfes.methods.supervised.method import Supervised
+from pfes.methods.training_free.method import TrainingFree
 from pfes.methods.tsp.method import Tsp
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Conference(), Journal(), AsReleased(), Supervised(), Baseline(), Lac(), HrproStage1(), Hrpro(), Tsp(), Sfnet(),
+        Conference(), Journal(), AsReleased(), Supervised(), Baseline(), TrainingFree(), Lac(), HrproStage1(), Hrpro(), Tsp(),
+        Sfnet(),
     )
 }  # fmt: skip
 TRAINING_SECTIONS, SPOT_SECTIONS = (

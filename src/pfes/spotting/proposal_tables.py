@@ -64,6 +64,13 @@ def write_proposals(
     store.write_table(out_path, "proposals", concatenate(tables), provenance.record("spot", values_of(params), sources))
 
 
+def write_events(proposals_path: Path | str, out_path: Path | str) -> None:
+    """Write a table of proposals as CSV."""
+    proposals = store.read_table(proposals_path, "proposals")
+    with store.atomic(out_path) as temporary:
+        temporary.write_text(proposals.to_csv(index=False, float_format="%.6g"), encoding="utf-8")
+
+
 def read_faces(path: Path | str) -> tuple[dict[str, NDArray[Any]], float]:
     """Read a ``faces`` file: its arrays (``native_frame`` [T], ``found`` [T], ...) and sampled frames per second."""
     return store.read(path, "faces"), float(store.attributes(path, "faces")["fps"])

@@ -24,7 +24,7 @@ from pfes.datasets.release import Release
 from pfes.faces.landmarks import FaceParameters, check_backend
 from pfes.flow.cache import faces_key, flow_key
 from pfes.intensity.parameters import PARTS
-from pfes.methods.base import LearnedMethod, Method
+from pfes.methods.base import LearnedMethod, Measured, Method, TrainingFreeMethod
 from pfes.methods.registry import (
     SPOT_SECTIONS,
     TRAINING_SECTIONS,
@@ -49,6 +49,7 @@ DEPENDS: dict[str, tuple[str, ...]] = {
     "faces": ("sampling", "faces"),
     "flow": ("flow",),
     "snippets": ("snippets",),
+    "displacement": ("flow", "displacement"),
     "points": ("points",),
     "train": ("sampling", "faces", "flow", "snippets", "model", "training"),
     "experiment": ("spot", "intensity.stream"),
@@ -122,6 +123,13 @@ class Plan:
     def method(self, experiment: str) -> Method:
         """Return the method of an experiment."""
         return method_of(self.experiments[experiment]["training"]["method"])
+
+    def reads(self, experiment: str) -> Measured:
+        """Return the stage that an experiment reads, beside faces."""
+        method = self.method(experiment)
+        if not isinstance(method, TrainingFreeMethod):
+            return "snippets"
+        return method.reads(spot_parameters(self.experiments[experiment]["spot"]))
 
     def depends(self, rule: str, experiment: str | None = None) -> dict[str, Any]:
         """Return the settings that the result of a rule depends on, by section: its parameters in the workflow.
@@ -230,6 +238,11 @@ def _check_experiment(plan: Plan, name: str) -> None:
                 f"experiment {name}: training.{key} changes no result and is one for the whole run; "
                 f"set it in the configuration of the run instead of the experiment"
             )
+    if plan.reads(name) == "displacement" and plan.config["dataset"]["name"] == "published":
+        raise InputError(
+            f"experiment {name}: it measures displacement in recordings, and imported features have none; set"
+            " spot.training_free.motion: snippets, or leave it out"
+        )
     if not isinstance(plan.method(name), LearnedMethod):
         return
     if training.validates and not all(fold.validation for fold in plan.folds.values()):

@@ -20,6 +20,7 @@ from pfes.datasets.points import PointParameters
 from pfes.decoding.proposals import SpotParameters
 from pfes.evaluation.metrics import EvaluateParameters
 from pfes.faces.landmarks import FaceParameters
+from pfes.flow.displacement import DisplacementParameters
 from pfes.flow.snippets import SnippetParameters
 from pfes.flow.sw_mro import FlowParameters
 from pfes.intensity.parameters import IntensityParameters
@@ -66,6 +67,9 @@ class Settings:
     faces: FaceParameters = setting(FaceParameters(), "face detection")
     flow: FlowParameters = setting(FlowParameters(), "SW-MRO optical flow")
     snippets: SnippetParameters = setting(SnippetParameters(), "from flow to snippets")
+    displacement: DisplacementParameters = setting(
+        DisplacementParameters(), "displacement against a rest, for the method training_free"
+    )
     points: PointParameters = setting(PointParameters(), "point labels")
     model: ModelParameters = setting(ModelParameters(), "size of the network")
     folds: FoldParameters = setting(FoldParameters(), "which subjects are tested by a model that never saw them")

@@ -1,0 +1,112 @@
+"""Spot many recordings of one's own: a folder each, one table of events for all.
+
+``{out}/{name}/`` holds what ``spot`` writes of a recording and its log, ``{out}/events.csv`` the proposals of all that are
+done, now or before. A single video goes to ``{out}`` itself.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pfes.base import store
+from pfes.base.errors import InputError
+from pfes.commands.jobs import Outcome, by_name, each
+from pfes.commands.spot import PROPOSALS, Wanted, spot
+from pfes.datasets.generic import read_videos
+from pfes.media.images import IMAGES
+
+EVENTS = "events.csv"
+THERE = "is there already"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One recording: the file or folder, its native frames per second (0: what it says) and the folder of its results."""
+
+    path: str
+    fps: float
+    out: Path
+
+
+def asked(given: Sequence[Path], out: Path, fps: float = 0.0) -> dict[str, Asked]:
+    """Return name -> recording for files, folders of numbered images, folders of videos, and sheets (datasets.generic).
+
+    Raises
+    ------
+    InputError
+        A sheet is wrong, a folder holds nothing, or two recordings have one name.
+    """
+    if len(given) == 1 and _is_recording(given[0]):
+        return {by_name_of(given[0]): Asked(str(given[0]), fps, out)}
+    found: dict[str, tuple[str, float]] = {}
+    for path in given:
+        if _is_recording(path):
+            own = {by_name_of(path): (str(path), fps)}
+        elif path.is_dir():
+            own = {name: (one, fps) for name, one in by_name([video.path for video in read_videos(path)]).items()}
+        else:
+            own = {video.video_id: (video.path, video.fps or fps) for video in read_videos(path)}
+        for name, (recording, rate) in own.items():
+            if found.setdefault(name, (recording, rate))[0] != recording:
+                raise InputError(
+                    f"{found[name][0]} and {recording} would both be called {name}; give them one at a time, to two folders"
+                )
+    return {name: Asked(recording, rate, out / name) for name, (recording, rate) in found.items()}
+
+
+def by_name_of(path: Path) -> str:
+    """Return the name of one recording."""
+    return next(iter(by_name([str(path)])))
+
+
+def spot_all(
+    recordings: Mapping[str, Asked], wanted: Wanted, *, jobs: int = 1, overwrite: bool = False
+) -> Iterator[Outcome]:
+    """Spot all recordings, ``jobs`` at a time, and yield each outcome as it ends; those that are done are not done again.
+
+    With fewer recordings than jobs each uses several cores. Raises InputError for a neutral stretch of several recordings.
+    """
+    if wanted.neutral is not None and len(recordings) > 1:
+        raise InputError(
+            "--neutral is a stretch of one recording; set the threshold on that one, and give it to the others of that person"
+            " with --threshold (its calibration.json says it)"
+        )
+    todo = {name: one for name, one in recordings.items() if overwrite or not (one.out / PROPOSALS).exists()}
+    for name in set(recordings) - set(todo):
+        yield Outcome(recordings[name].path, name, f"{recordings[name].out}: {THERE}; replace it with --overwrite")
+    if not todo:
+        return
+    together = min(jobs, len(todo))
+    tasks = {name: (one.path, one.out, wanted, one.fps, jobs // together) for name, one in todo.items()}
+    level = logging.INFO if len(recordings) == 1 else logging.CRITICAL
+    yield from each(_spot, tasks, {name: one.out / "spot.log" for name, one in todo.items()}, together, level)
+
+
+def write_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
+    """Write ``events.csv``, the proposals of all recordings that are done, and return them; column ``recording`` first."""
+    tables = []
+    for name, one in recordings.items():
+        if (one.out / PROPOSALS).exists():
+            table = pd.read_csv(one.out / PROPOSALS).drop(columns="video_id")
+            table.insert(0, "recording", name)
+            tables.append(table)
+    full = [table for table in tables if len(table)] or tables[:1]
+    events = pd.concat(full, ignore_index=True) if full else pd.DataFrame()
+    with store.atomic(out / EVENTS) as temporary:
+        temporary.write_text(events.to_csv(index=False, float_format="%.6g"), encoding="utf-8")
+    return events
+
+
+def _spot(path: str, out: Path, wanted: Wanted, fps: float, cores: int) -> None:
+    (out / PROPOSALS).unlink(missing_ok=True)
+    spot(path, out, wanted, fps=fps, cores=cores)
+
+
+def _is_recording(path: Path) -> bool:
+    """Return whether a path is one recording: a folder of images, or a file that is no sheet."""
+    if path.is_dir():
+        return any(child.suffix.lower() in IMAGES for child in path.iterdir())
+    return path.suffix.lower() not in (".csv", ".parquet")
