@@ -138,7 +138,7 @@ def test_training_cannot_see_onset_and_offset():
     interval = {"onset", "offset", "apex", "native_onset", "native_apex", "native_offset"}
     assert not interval & set(POINT_COLUMNS)
     assert {field.name for field in fields(TrainingVideo)} == {
-        "video_id", "subject", "snippets", "valid", "point_frames", "point_classes", "targets",
+        "video_id", "subject", "snippets", "valid", "point_frames", "point_classes", "targets", "neutral",
     }  # fmt: skip
     assert {field.name: field.default for field in fields(TrainingVideo)}["targets"] is None
     assert {field.name for field in fields(FoldInputs)} == {

@@ -82,7 +82,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
 # The rule that writes a kind, where it has another name.
 RULES = {
     "truth": "demo_video",
-    **dict.fromkeys(("videos", "expressions", "repairs", "refusals", "blinks"), "dataset"),
+    **dict.fromkeys(("videos", "expressions", "clicks", "neutral", "repairs", "refusals", "blinks"), "dataset"),
     **dict.fromkeys(("log", "apexes"), "train"),
     "proposals": "spot",
     **dict.fromkeys(("metrics", "counts", "matches", "intervals", "differences", "protocol_table"), "evaluate"),

@@ -3,6 +3,7 @@
 Conventions
 -----------
 Frames are sampled frames, 0-based; an instance is inclusive ``[onset, offset]``, its length d = offset - onset + 1.
+An expression of which one frame alone is known (table ``clicks``) has that frame as its point, whatever the mode.
 Modes: ``gaussian`` N(apex, (spread d)^2) truncated to the instance, ``apex`` the apex itself, ``uniform`` any frame
 of the instance, ``middle`` its midpoint, ``given`` an annotator's own click (column ``point`` of the expressions). The
 released points of P-FES (arXiv 2511.16952) have a standard deviation of .17 to .18 d around the apex; ``gaussian`` with
@@ -56,15 +57,30 @@ class PointParameters:
             raise InputError(f"points: spread {self.spread} must be above 0 (share of the instance's length)")
 
 
-def write_points(expressions_path: Path | str, out_path: Path | str, params: PointParameters, seed: int) -> None:
-    """Draw one point per row of an ``expressions`` table and write the ``points`` table."""
+def write_points(
+    expressions_path: Path | str,
+    out_path: Path | str,
+    params: PointParameters,
+    seed: int,
+    clicks_path: Path | str | None = None,
+) -> None:
+    """Draw one point per row of an ``expressions`` table, add those of ``clicks``, and write the ``points`` table."""
     expressions = store.read_table(expressions_path, "expressions")
-    made = provenance.record("points", {**asdict(params), "seed": seed}, [expressions_path])
+    sources = [expressions_path, *([clicks_path] if clicks_path else [])]
+    made = provenance.record("points", {**asdict(params), "seed": seed}, sources)
     points = draw_points(expressions, params, seed)
     if params.one_based:  # one later, as far as a frame of the video is known to be there
         last = expressions.groupby("video_id")["offset"].max()
         points["frame"] = np.minimum(points["frame"] + 1, points["video_id"].map(last)).astype(np.int64)
+    if clicks_path:
+        points = with_clicks(points, store.read_table(clicks_path, "clicks"))
     store.write_table(out_path, "points", points, made)
+
+
+def with_clicks(points: pd.DataFrame, clicks: pd.DataFrame) -> pd.DataFrame:
+    """Return ``points`` and the rows of ``clicks`` as one table, in the order of their instances."""
+    parts = [part for part in (points, clicks[list(POINT_COLUMNS)]) if len(part)] or [points]
+    return pd.concat(parts).sort_values("instance", kind="stable", ignore_index=True)
 
 
 def draw_points(expressions: pd.DataFrame, params: PointParameters, seed: int) -> pd.DataFrame:
