@@ -21,6 +21,7 @@ rule evaluate:
         flat(KEPT),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
+        clicks=RUN / "dataset/clicks.parquet",
         flow=list(FLOW_FILES.values()),
         truth=list(TRUTH.values()),
     output:

@@ -163,7 +163,7 @@ def summary(
 ) -> None:
     """Print the results of a run and where its report is."""
     from pfes.base import store
-    from pfes.report.tables import results_table
+    from pfes.report.tables import clicks_table, results_table
 
     if intensity:
         from pfes.intensity.comparison import rich_table
@@ -179,7 +179,9 @@ def summary(
         return
 
     results = store.read_table(run / "evaluate" / "metrics.parquet", "metrics")
-    console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
+    if len(store.read_table(run / "dataset" / "expressions.parquet", "expressions")):
+        console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
+    console.print(clicks_table(store.read_table(run / "evaluate" / "clicks_found.parquet", "clicks_found")))
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
 
 
