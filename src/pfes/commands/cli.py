@@ -86,6 +86,47 @@ def snippets(
 
 
 @app.command()
+def label(
+    videos: Annotated[list[Path], typer.Argument(help="Video files, folders of numbered images, or one videos sheet.")],
+    sheet: Annotated[Path, typer.Option(help="Expressions sheet that is filled in; goes on where it stopped.")] = Path(
+        "expressions.csv"
+    ),
+    proposals: Annotated[
+        list[Path] | None, typer.Option(help="Run folder, folder of pfes spot, or table: candidates to review.")
+    ] = None,
+    order: Annotated[str | None, typer.Option(help="Candidates by time, score, or uncertain first.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
+    beside: Annotated[Path | None, typer.Option(help="A second coder's sheet to show beside.")] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    port: Annotated[int, typer.Option(help="Port on this machine; 0: any that is free.")] = 0,
+) -> None:
+    """Click on expressions, or review proposals, in a page on this machine; nothing leaves it."""
+    if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
+        raise InputError('the label page needs two more packages: pip install "pfes[label]"')
+    from pfes.commands.label import open_labelling
+    from pfes.labelling.app import serve
+
+    labelling = open_labelling(
+        videos, sheet, proposals=proposals or (), order=order, beside=beside, fps=fps, experiment=experiment
+    )
+    serve(labelling, lambda address: print(f"label page: {address}\nstop with Ctrl-C", flush=True), port)
+
+
+@app.command()
+def agreement(
+    first: Annotated[Path, typer.Argument(help="Expressions sheet of one coder.")],
+    second: Annotated[Path, typer.Argument(help="Expressions sheet of the other, of the same recordings.")],
+    videos: Annotated[Path | None, typer.Option(help="Videos sheet; else videos.csv beside the first.")] = None,
+    within: Annotated[float, typer.Option(min=0, help="Clicks so far apart are one event, s.")] = 0.5,
+) -> None:
+    """Say how far two coders agree: kappa on frames, and events that both have."""
+    from pfes.labelling.agreement import agreement_of, agreement_table
+
+    listing = videos or first.parent / "videos.csv"
+    console.print(agreement_table(agreement_of(first, second, listing, within_s=within)))
+
+
+@app.command()
 def plot(
     file: Annotated[Path, typer.Argument(help="A file of snippets or of flow (.h5).")],
     out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
