@@ -37,7 +37,7 @@ from pfes.labelling.sheet import Row, Sheet
 
 HOSTS = ["127.0.0.1", "localhost"]
 TYPES = {"label.html": "text/html", "label.js": "text/javascript", "label.css": "text/css"}
-POLICY = "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'"
+POLICY = "default-src 'none'; img-src 'self' data:; script-src 'self'; style-src 'self'; connect-src 'self'"
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 

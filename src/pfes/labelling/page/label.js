@@ -14,7 +14,18 @@ const LANES = { curve: [4, 60], candidates: [68, 18], rows: [90, 22], beside: [1
 const AHEAD = 45, KEPT = 400, MARGIN_S = 0.4;
 let videos = [], at = 0, video = null, state = { rows: [], candidates: [], beside: [], frames: [], curve: [], gaps: [] };
 let frame = 0, playing = null, chosen = null, neutralFrom = null, drag = null;
-const pictures = new Map();
+const pictures = new Map(), edits = new Map(); // edits: place of a candidate -> what was changed of it before it is accepted
+
+function take(found) {
+  state = found;
+  for (const [place, cells] of edits) if (state.candidates[place]?.state === "open") Object.assign(state.candidates[place], cells);
+}
+
+function edit(cells) {
+  edits.set(chosen.candidate, { ...edits.get(chosen.candidate), ...cells });
+  Object.assign(candidate(), cells);
+  draw();
+}
 
 // ---- pictures
 function picture(number) {
@@ -69,7 +80,7 @@ async function change(asked, done) {
   if (!answer) return say("not saved: pfes label does not answer; is it still running?", true);
   const found = await answer.json();
   if (found.problem) return say(`not saved: ${found.problem}`, true);
-  state = found;
+  take(found);
   say(`${done}, saved`);
   draw();
 }
@@ -136,7 +147,7 @@ async function decide(accept) {
 function other() {
   const kinds = { macro: "micro", micro: "macro" };
   const item = candidate();
-  if (item) { item.kind = kinds[item.kind]; say(`candidate is now ${item.kind}: a accepts it`); return draw(); }
+  if (item) { edit({ kind: kinds[item.kind] }); return say(`candidate is now ${item.kind}: a accepts it`); }
   const row = state.rows.find(own => own.id === chosen?.row);
   if (!row || !kinds[row.class]) return say("choose a candidate or an expression first", true);
   return change({ op: "change", id: row.id, class: kinds[row.class] }, `now ${kinds[row.class]}`);
@@ -147,9 +158,8 @@ function end(name, to = frame) {
   const item = candidate(), row = state.rows.find(own => own.id === chosen?.row);
   if (item) {
     if (name === "onset" ? to > item.apex : to < item.apex) return say("an end cannot pass the apex", true);
-    item[name] = to;
-    say(`${name} of the candidate: frame ${to}`);
-    return draw();
+    edit({ [name]: to });
+    return say(`${name} of the candidate: frame ${to}`);
   }
   if (!row) return say("choose a candidate or a label first", true);
   return change({ op: "change", id: row.id, [name]: to }, `${name} at frame ${to}`);
@@ -261,7 +271,7 @@ addEventListener("resize", () => video && draw());
 // ---- start
 async function open(number) {
   stop();
-  at = number; video = videos[number]; chosen = null; neutralFrom = null; frame = 0;
+  at = number; video = videos[number]; chosen = null; neutralFrom = null; frame = 0; edits.clear();
   state = await (await fetch(`video/${number}`)).json();
   draw();
   show(0);
@@ -272,7 +282,7 @@ async function watch(number) {
   while (at === number && state.state === "measuring") {
     await new Promise(done => setTimeout(done, 1500));
     const found = await fetch(`video/${number}`).then(answer => answer.json()).catch(() => null);
-    if (found && at === number) { state = found; draw(); }
+    if (found && at === number) { take(found); draw(); }
   }
 }
 
