@@ -307,7 +307,7 @@ def init(
 @app.command("export")
 def export_command(
     videos: Annotated[Path, typer.Option(help="videos.parquet of a run, or a videos sheet.")],
-    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    format: Annotated[str, typer.Option(help="megc, elan, boris or csv.")],
     out: Annotated[Path, typer.Option(help="File to write; for elan a folder, which gets one .eaf per video.")],
     expressions: Annotated[Path | None, typer.Option(help="expressions.parquet of a run, or a sheet.")] = None,
     proposals: Annotated[list[Path] | None, typer.Option(help="proposals.parquet of a run; once per fold.")] = None,
@@ -334,7 +334,7 @@ def export_command(
 def import_command(
     files: Annotated[list[Path], typer.Argument(help="Files of the other tool.")],
     videos: Annotated[Path, typer.Option(help="The videos sheet, or videos.parquet of a run.")],
-    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    format: Annotated[str, typer.Option(help="megc, elan, boris or csv.")],
     out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
     labels: Annotated[str, typer.Option(help="Which tiers of ELAN files: expressions or proposals.")] = "expressions",
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
