@@ -35,7 +35,8 @@ from pfes.exchange.elan import MARKS, mark_of, notation
 from pfes.media.clock import Clock
 
 COLUMNS = (
-    "Observation id", "Media file name", "FPS (frame/s)", "Subject", "Behavior", "Behavior type", "Time", "Comment",
+    "Observation id", "Media file name", "FPS (frame/s)", "Subject", "Behavior", "Behavior type", "Start (s)", "Stop (s)",
+    "Duration (s)", "Comment start",
 )  # fmt: skip
 MEDIA = ("media file name", "media file path", "media file")
 TYPES = ("behavior type", "status", "type")
@@ -57,19 +58,18 @@ class Event:
 
 
 def write(labels: pd.DataFrame, videos: pd.DataFrame, clocks: Mapping[str, Clock], path: Path) -> None:
-    """Write labels (annotations.LABEL_COLUMNS) as tabular events; tab-separated unless ``path`` ends in .csv."""
+    """Write labels (annotations.LABEL_COLUMNS) as aggregated events; tab-separated unless ``path`` ends in .csv."""
     files = videos.set_index("video_id")["path"]
     rows: list[tuple[Any, ...]] = []
     for row in labels.to_dict("records"):
         clock, video_id = clocks[row["video_id"]], row["video_id"]
         head = (video_id, Path(files[video_id]).name, f"{clock.fps:g}", row["subject"], row["class"])
         if pd.isna(row["native_onset"]):
-            rows.append((*head, "POINT", _time(clock, row["native_point"]), ""))
+            rows.append((*head, "POINT", *_times(clock, row["native_point"], row["native_point"]), ""))
             continue
         marks = {name: row[f"native_{name}"] for name in MARKS if not pd.isna(row[f"native_{name}"])}
         comment = ", ".join(f"{name} {notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items())
-        rows.append((*head, "START", _time(clock, row["native_onset"]), comment))
-        rows.append((*head, "STOP", _time(clock, row["native_offset"] + 1), ""))
+        rows.append((*head, "STATE", *_times(clock, row["native_onset"], row["native_offset"] + 1), comment))
     text = io.StringIO()
     writer = csv.writer(text, delimiter="," if path.suffix == ".csv" else "\t", lineterminator="\n")
     writer.writerows([COLUMNS, *rows])
@@ -77,8 +77,9 @@ def write(labels: pd.DataFrame, videos: pd.DataFrame, clocks: Mapping[str, Clock
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _time(clock: Clock, frame: int) -> str:
-    return f"{float(clock.seconds(np.array([frame]))[0]):.3f}"
+def _times(clock: Clock, start: int, stop: int) -> tuple[str, str, str]:
+    begin, end = (float(time) for time in clock.seconds(np.array([start, stop])))
+    return f"{begin:.6f}", f"{end:.6f}", f"{end - begin:.6f}"
 
 
 def read(path: Path) -> list[Event]:

@@ -284,7 +284,12 @@ def labels(
                 rows.append((kinds[tier], *_interval(tier, annotation, clock, origin, end_s)))
             except InputError as error:
                 problems.append(str(error))
-    return sorted(rows, key=lambda row: (*(row[4] if row[1] is pd.NA else row[i] for i in (1, 3)), str(row[0])))
+    return sorted(rows, key=_order)
+
+
+def _order(row: tuple[Any, ...]) -> tuple[int, int, str]:
+    kind, onset, _, offset, point = row
+    return (point, point, kind) if onset is pd.NA else (onset, offset, kind)
 
 
 def _chosen(document: Document, kinds: Mapping[str, str], annotator: str | None, problems: list[str]) -> Iterable[str]:
@@ -335,8 +340,9 @@ def _interval(
     parts = TIER_NAME.fullmatch(tier.strip())
     if parts is not None and parts["points"]:
         return pd.NA, pd.NA, pd.NA, onset
-    if after - onset < 2 and not re.search(rf"\b{ONE_FRAME}\b", value) and (kind := "" if parts is None else parts["kind"]).lower() != NEUTRAL:
-        log.warning("%s: %g ms, less than two frames; it is a %s click without onset and offset", place, end - begin, kind)
+    neutral = parts is not None and parts["kind"].lower() == NEUTRAL
+    if end - begin < 1999 / clock.fps and not neutral and not re.search(rf"\b{ONE_FRAME}\b", value):
+        log.warning("%s: %g ms, less than two frames: a click, without onset and offset", place, end - begin)
         return pd.NA, pd.NA, pd.NA, onset
     offset = max(onset, after - 1)
     apex, point = (mark_of(name, value, place, begin, end) for name in MARKS)
