@@ -113,6 +113,38 @@ def label(
 
 
 @app.command()
+def events(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    out: Annotated[Path, typer.Option(help="Folder for events and summary, CSV and Parquet.")],
+    experiment: Annotated[str | None, typer.Option(help="Experiment of the run, where it has several.")] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Videos sheet with columns condition... and stimulus_s to carry through.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; else the lowest.")] = None,
+) -> None:
+    """Write what was spotted as tables for statistics: events, and a summary per subject and condition."""
+    from pfes.commands.events import write_events
+
+    for path in write_events(run, out, experiment=experiment, sheet=videos, seed=seed):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def clips(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
+    proposals: Annotated[Path, typer.Option(help="Folder of pfes spot, or a table of proposals or events.")],
+    out: Annotated[Path, typer.Option(help="Folder for one short video per event.")],
+    margin: Annotated[float, typer.Option(min=0, help="What is shown before and after an event, s.")] = 0.5,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+) -> None:
+    """Cut one short video per event out of a recording."""
+    from pfes.commands.clips import write_clips
+
+    for path in write_clips(video, proposals, out, margin_s=margin, fps=fps):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
 def agreement(
     first: Annotated[Path, typer.Argument(help="Expressions sheet of one coder.")],
     second: Annotated[Path, typer.Argument(help="Expressions sheet of the other, of the same recordings.")],

@@ -1,6 +1,7 @@
 """Anybody's recordings: two sheets, CSV or Parquet, one row per record; or just a folder of videos.
 
-videos       subject, video, path; optional dataset, fps (native frames per second; empty: what the file says).
+videos       subject, video, path; optional dataset, fps (native frames per second; empty: what the file says), and for
+             ``pfes events`` columns whose names begin with condition, and stimulus_s (when the stimulus begins, s).
              ``path`` is a video file or a folder of numbered images, relative to the sheet's folder or absolute.
              A folder instead of a sheet: every video file in it, each its own subject, both named by the file.
 expressions  subject, video, class (macro, micro, or neutral: a stretch without expression), and one frame at least: point
@@ -16,6 +17,7 @@ Names are made clean (base.names). Subjects that then look alike (Anna and anna,
 Row numbers in messages are the sheet's own: the header is row 1.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +45,8 @@ from pfes.datasets.release import (
 from pfes.datasets.sheets import blank, number, read_csv
 from pfes.media.clock import FASTEST, SLOWEST
 
-VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps")}
+VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps", "stimulus_s")}
+CONDITION = re.compile(r"condition[\w ]*")  # columns of the videos sheet that pfes events carries through
 NAMES = ("dataset", "subject", "video", "vid")
 EXPRESSION_SHEET = {
     "required": ("subject", "video", "class"),
@@ -102,6 +105,8 @@ def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFra
     rows = _read(path, columns["required"])
     rows.columns = [names.clean(str(column)) for column in rows.columns]
     known = columns["required"] + columns["optional"]
+    if columns is VIDEO_SHEET:
+        rows = rows[[name for name in rows.columns if not CONDITION.fullmatch(name)]]
     unknown = [column for column in rows.columns if column not in known]
     missing = [column for column in columns["required"] if column not in rows.columns]
     if unknown or missing:
