@@ -113,6 +113,28 @@ def label(
 
 
 @app.command()
+def learn(
+    expressions: Annotated[Path, typer.Argument(help="Expressions sheet: clicks, with or without intervals.")],
+    out: Annotated[Path, typer.Option(help="Folder for model.pt, its card and the held-out results.")],
+    videos: Annotated[Path | None, typer.Option(help="Videos sheet; else videos.csv beside the expressions.")] = None,
+    size: Annotated[str, typer.Option(help="small, medium or paper.")] = "small",
+    cores: Annotated[int, typer.Option(min=1, help="Processor cores.")] = 2,
+    curve: Annotated[bool, typer.Option("--curve", help="Also recall from a quarter and half of the clicks.")] = False,
+    licence: Annotated[str, typer.Option(help="Licence that the model's card names.")] = "not stated",
+) -> None:
+    """Train on your own clicks: held-out results first, then a model of all recordings for pfes spot."""
+    from pfes.commands.learn import learn as learn_from
+
+    learned = learn_from(expressions, videos or expressions.parent / "videos.csv", out, size=size, cores=cores, curve=curve, licence=licence)
+    from pfes.report.tables import clicks_table
+
+    console.print(clicks_table(learned.found))
+    for line in learned.notes:
+        console.print(line, soft_wrap=True)
+    console.print(f"{learned.model}, {learned.card}, {learned.report}", soft_wrap=True)
+
+
+@app.command()
 def events(
     run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
     out: Annotated[Path, typer.Option(help="Folder for events and summary, CSV and Parquet.")],

@@ -46,6 +46,12 @@ class PointParameters:
         "where the labelled frame of an expression lies: gaussian, apex, uniform, middle or given (column point of the expressions)",
     )
     spread: float = setting(0.18, "standard deviation of gaussian, share of the duration", minimum=0.001, maximum=10)
+    share: float = setting(
+        1.0,
+        "share of the points that is kept, drawn anew for each seed: what is found with fewer clicks",
+        exclusiveMinimum=0,
+        maximum=1,
+    )
     one_based: bool = setting(
         False, "frames as the release of GIM reads those of CAS(ME)^2: counted from 1 where features count from 0"
     )
@@ -74,7 +80,17 @@ def write_points(
         points["frame"] = np.minimum(points["frame"] + 1, points["video_id"].map(last)).astype(np.int64)
     if clicks_path:
         points = with_clicks(points, store.read_table(clicks_path, "clicks"))
+    points = some_points(points, params.share, seed)
     store.write_table(out_path, "points", points, made)
+
+
+def some_points(points: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Return a share of the points of each class, rounded, at least one; of one seed a smaller share is part of a larger."""
+    names = zip(points["video_id"], points["instance"], strict=True)
+    drawn = pd.Series([_generator(seed, video_id, f"kept {instance}").random() for video_id, instance in names], points.index)
+    place = drawn.groupby(points["class"]).rank(method="first")
+    count = points.groupby("class")["instance"].transform("size")
+    return points[place <= np.maximum(np.rint(share * count), 1)].reset_index(drop=True)
 
 
 def with_clicks(points: pd.DataFrame, clicks: pd.DataFrame) -> pd.DataFrame:
