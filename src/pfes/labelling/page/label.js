@@ -119,7 +119,7 @@ function jump(direction) {
   const count = state.candidates.length;
   if (!count) return say(state.state === "measuring" ? "motion is still being measured" : "no candidates", true);
   const open = state.candidates.map((item, i) => i).filter(i => state.candidates[i].state === "open" || i === chosen?.candidate);
-  if (!open.length) return say("no candidate is left");
+  if (!open.some(i => state.candidates[i].state === "open")) return say("no candidate is left");
   const place = open.indexOf(chosen?.candidate ?? -1);
   choose({ candidate: open[place < 0 ? (direction > 0 ? 0 : open.length - 1) : (place + direction + open.length) % open.length] });
 }
