@@ -67,7 +67,9 @@ def test_clicks_on_the_smoke_demo_become_a_model_with_a_card(run, tmp_path, monk
     videos, truth = (store.read_table(run / f"dataset/{name}.parquet", name) for name in ("videos", "expressions"))
     videos = videos.assign(path=[str((run.parents[1] / path).resolve()) for path in videos["path"]])
     videos[["subject", "video", "path"]].to_csv(tmp_path / "videos.csv", index=False)
-    truth.assign(point=truth["native_apex"])[["subject", "video", "class", "point"]].to_csv(tmp_path / "e.csv", index=False)
+    truth.assign(point=truth["native_apex"])[["subject", "video", "class", "point"]].to_csv(
+        tmp_path / "e.csv", index=False
+    )
     found = learn(tmp_path / "e.csv", tmp_path / "videos.csv", tmp_path / "out", licence="CC0")
     card = json.loads(found.card.read_text())
     assert (card["subjects"], card["recordings"], card["licence"]) == (3, 3, "CC0")

@@ -35,7 +35,9 @@ def test_rows_become_intervals_clicks_and_neutral_stretches(tmp_path):
         "ben,b,neutral,0,30,\nben,b,micro,90,,95\n"
     )
     found = tables(tmp_path, sheet)  # 60 frames/s: every second frame is sampled
-    assert found["expressions"][["instance", "onset", "apex", "offset", "point"]].to_numpy().tolist() == [[1, 30, 35, 40, 35]]
+    assert found["expressions"][["instance", "onset", "apex", "offset", "point"]].to_numpy().tolist() == [
+        [1, 30, 35, 40, 35]
+    ]
     assert found["clicks"][["instance", "class", "frame", "native_frame", "row"]].to_numpy().tolist() == [
         [0, "macro", 20, 40, 2],
         [2, "micro", 48, 95, 5],
@@ -54,7 +56,9 @@ def test_seconds_give_the_same_tables_as_frames(tmp_path):
 
 
 def test_a_click_beyond_the_end_and_a_second_one_on_a_frame_are_refused_by_row(tmp_path):
-    sheet = "subject,video,class,point,point_s\nanna,a,macro,120,\nanna,a,macro,40,\nanna,a,macro,,0.667\nben,b,micro,3,\n"
+    sheet = (
+        "subject,video,class,point,point_s\nanna,a,macro,120,\nanna,a,macro,40,\nanna,a,macro,,0.667\nben,b,micro,3,\n"
+    )
     found = tables(tmp_path, sheet)
     assert found["refusals"][["row", "reason"]].to_numpy().tolist() == [
         [2, "click lies beyond the last frame 119 of anna_a"],
@@ -77,13 +81,19 @@ def test_clicks_that_contradict_stop_the_run(tmp_path, rows, message):
 
 
 def test_points_are_the_clicks_whatever_the_mode(tmp_path):
-    tables(tmp_path, "subject,video,class,onset,offset,point\nanna,a,macro,,,40\nanna,a,macro,60,80,70\nben,b,micro,,,95\n")
+    tables(
+        tmp_path, "subject,video,class,onset,offset,point\nanna,a,macro,,,40\nanna,a,macro,60,80,70\nben,b,micro,,,95\n"
+    )
     folder = tmp_path / "out"
     write_points(
         folder / "expressions.parquet", folder / "p.parquet", PointParameters("middle"), 0, folder / "clicks.parquet"
     )
     points = store.read_table(folder / "p.parquet", "points")
-    assert points[["instance", "class", "frame"]].to_numpy().tolist() == [[0, "macro", 20], [1, "macro", 35], [2, "micro", 48]]
+    assert points[["instance", "class", "frame"]].to_numpy().tolist() == [
+        [0, "macro", 20],
+        [1, "macro", 35],
+        [2, "micro", 48],
+    ]
 
 
 def test_one_subject_becomes_one_per_recording(tmp_path):

@@ -32,7 +32,10 @@ def test_seconds_are_the_nearest_frames_of_the_clock():
         ({"class": "blink", "point": "1"}, "class 'blink', expected macro, micro or neutral"),
         ({"class": "macro"}, "no frame: expected point, or apex, or both onset and offset"),
         ({"class": "macro", "onset": "3"}, "no frame"),
-        ({"class": "macro", "point": "1.5"}, r"point '1.5', expected a frame number from 0 on, not seconds \(those are"),
+        (
+            {"class": "macro", "point": "1.5"},
+            r"point '1.5', expected a frame number from 0 on, not seconds \(those are",
+        ),
         ({"class": "macro", "point_s": "-1"}, "point_s '-1', expected a time from 0 on"),
         ({"class": "macro", "point": "3", "onset_s": "0.1"}, "point in frames and onset_s in seconds"),
         ({"class": "macro", "onset": "3", "offset": "9", "point": "10"}, r"point 10 lies outside of 3\.\.9"),

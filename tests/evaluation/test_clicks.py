@@ -94,7 +94,15 @@ def test_an_f1_leaves_out_what_finds_an_expression_without_interval():
     # proposed  [10..19] reaches the interval: counted         [38..42] finds 40: left out
     #           [37..43] 40 is taken: counted, false           [60..70] counted, false
     truth = pd.DataFrame(
-        {"subject": "a", "video_id": "a_1", "instance": [0], "class": ["macro"], "onset": [10], "apex": [14], "offset": [19]}
+        {
+            "subject": "a",
+            "video_id": "a_1",
+            "instance": [0],
+            "class": ["macro"],
+            "onset": [10],
+            "apex": [14],
+            "offset": [19],
+        }
     )
     own = clicks(("a_1", "macro", 40), ("a_1", "macro", 14)).assign(instance=[1, 2])
     found = proposals(
@@ -107,7 +115,11 @@ def test_an_f1_leaves_out_what_finds_an_expression_without_interval():
     assert out.tolist() == [False, True, False, False]
     kept = found.assign(number=range(4))[~out]
     judged = judge(VIDEOS, truth, kept)
-    assert judged.counts.set_index(["video_id", "class"]).loc[("a_1", "macro"), ["tp", "fp", "fn"]].tolist() == [1, 2, 0]
+    assert judged.counts.set_index(["video_id", "class"]).loc[("a_1", "macro"), ["tp", "fp", "fn"]].tolist() == [
+        1,
+        2,
+        0,
+    ]
     assert sorted(judged.matches["proposal"]) == [0, 2, 3]  # places in the whole table
     assert not_counted(truth.iloc[:0], own, found, 0.5).all()
     assert not not_counted(truth, own.iloc[:0], found, 0.5).any()
@@ -115,7 +127,15 @@ def test_an_f1_leaves_out_what_finds_an_expression_without_interval():
 
 def test_boundary_errors_are_of_the_matched_pairs():
     truth = pd.DataFrame(
-        {"subject": "a", "video_id": "a_1", "instance": [4], "class": ["macro"], "onset": [10], "apex": [14], "offset": [29]}
+        {
+            "subject": "a",
+            "video_id": "a_1",
+            "instance": [4],
+            "class": ["macro"],
+            "onset": [10],
+            "apex": [14],
+            "offset": [29],
+        }
     )
     found = proposals(("a_1", "macro", 8, 14, 32, 0.9), ("a_1", "macro", 90, 95, 99, 0.9))
     errors = boundary_errors(VIDEOS, truth, found, judge(VIDEOS, truth, found))

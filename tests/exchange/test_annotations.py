@@ -125,7 +125,11 @@ def test_a_round_trip_gives_the_same_instances(format, tmp_path_factory, table):
 @pytest.mark.parametrize("format", ["elan", "boris", "csv"])
 def test_clicks_and_neutral_stretches_come_back_as_they_went(format, tmp_path):
     table = pd.concat(
-        [SOME, clicks((0, "macro", 0), (0, "micro", 17), (0, "macro", 16), (2, "micro", 4321)), labels((1, "neutral", 9, pd.NA, 90))],
+        [
+            SOME,
+            clicks((0, "macro", 0), (0, "micro", 17), (0, "macro", 16), (2, "micro", 4321)),
+            labels((1, "neutral", 9, pd.NA, 90)),
+        ],
         ignore_index=True,
     )
     found = round_trip(table, format, tmp_path)

@@ -92,7 +92,11 @@ def test_times_past_the_end_are_refused_and_short_ones_said(tmp_path, caplog):
     tiers = {"micro": [(500, 510), (1000, 1000), (2950, 3030)]}
     with caplog.at_level(logging.WARNING):
         found = import_labels([eaf(tmp_path / "film.eaf", FILM, tiers)], "elan", videos)
-    assert found["native_point"].tolist()[:2] == [15, 30] and found["native_onset"].isna().tolist() == [True, True, False]
+    assert found["native_point"].tolist()[:2] == [15, 30] and found["native_onset"].isna().tolist() == [
+        True,
+        True,
+        False,
+    ]
     assert caplog.text.count("less than two frames: a click") == 2
     with pytest.raises(InputError, match=r"ends at 00:00:03.200, after the recording, which ends at 00:00:03.000"):
         frames(eaf(tmp_path / "film.eaf", FILM, {"micro": [(2900, 3200)]}), videos)

@@ -107,7 +107,11 @@ def test_clicks_and_a_stretch_go_to_the_sheet_at_once_and_undo_takes_them_back(f
 
 def test_candidates_come_by_score_and_become_rows_or_neutral_stretches(fresh):
     opened, folder = fresh
-    assert [text.split()[0] for text in opened.locator("#candidates li").all_inner_texts()] == ["micro", "macro", "macro"]
+    assert [text.split()[0] for text in opened.locator("#candidates li").all_inner_texts()] == [
+        "micro",
+        "macro",
+        "macro",
+    ]
     press(opened, "j")
     assert at(opened) == 42 or opened.evaluate("playing !== null")  # its loop plays
     press(opened, "a", "micro 40 to 45 accepted")

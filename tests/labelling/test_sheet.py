@@ -25,7 +25,9 @@ def sheet(tmp_path):
 
 def cells(sheet):
     with sheet.path.open() as file:
-        return [[row[name] for name in ("subject", "class", "onset", "offset", "point")] for row in csv.DictReader(file)]
+        return [
+            [row[name] for name in ("subject", "class", "onset", "offset", "point")] for row in csv.DictReader(file)
+        ]
 
 
 def test_every_change_is_on_disk_at_once_and_can_be_undone(sheet):

@@ -13,7 +13,10 @@ RAMP = 0.25  # px of the crop per frame of the region that moves
 def snippets(length=60, region=7):
     """Region ``region`` moves right by RAMP px per frame: from frame t - 8 to t - 8 + e it has gone e frames, cut to the video."""
     frames = np.arange(length)
-    reference, reached = np.clip(frames - 8, 0, length - 1)[:, None], np.clip(frames[:, None] - 8 + np.arange(17), 0, length - 1)
+    reference, reached = (
+        np.clip(frames - 8, 0, length - 1)[:, None],
+        np.clip(frames[:, None] - 8 + np.arange(17), 0, length - 1),
+    )
     flow = np.zeros((length, 17, 10, 2), np.float32)
     flow[:, :, region, 0] = RAMP * (reached - reference)
     return flow

@@ -86,7 +86,10 @@ RULES = {
     **dict.fromkeys(("log", "apexes"), "train"),
     "proposals": "spot",
     **dict.fromkeys(("metrics", "counts", "matches", "intervals", "differences", "protocol_table"), "evaluate"),
-    **dict.fromkeys(("by_iou", "recall_by", "precision_recall", "apex_errors", "errors", "clicks_found", "review", "click_matches"), "evaluate"),
+    **dict.fromkeys(
+        ("by_iou", "recall_by", "precision_recall", "apex_errors", "errors", "clicks_found", "review", "click_matches"),
+        "evaluate",
+    ),
     "comparison": "compare",
     "stream": "intensity_stream",
     "intensity_curves": "intensity_predict",

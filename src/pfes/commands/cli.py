@@ -125,7 +125,15 @@ def learn(
     """Train on your own clicks: held-out results first, then a model of all recordings for pfes spot."""
     from pfes.commands.learn import learn as learn_from
 
-    learned = learn_from(expressions, videos or expressions.parent / "videos.csv", out, size=size, cores=cores, curve=curve, licence=licence)
+    learned = learn_from(
+        expressions,
+        videos or expressions.parent / "videos.csv",
+        out,
+        size=size,
+        cores=cores,
+        curve=curve,
+        licence=licence,
+    )
     from pfes.report.tables import clicks_table
 
     console.print(clicks_table(learned.found))

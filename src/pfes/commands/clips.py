@@ -13,9 +13,7 @@ from pfes.media.encode import encode
 NATIVE = ("native_onset", "native_offset")
 
 
-def write_clips(
-    recording: Path, proposals: Path, out: Path, *, margin_s: float = 0.5, fps: float = 0.0
-) -> list[Path]:
+def write_clips(recording: Path, proposals: Path, out: Path, *, margin_s: float = 0.5, fps: float = 0.0) -> list[Path]:
     """Write ``{number}_{class}_{onset}-{offset}.mp4`` for each event of the recording and return the files, by onset.
 
     Parameters
@@ -33,7 +31,9 @@ def write_clips(
     margin, written = round(margin_s * clock.fps), []
     for number, (kind, onset, offset) in enumerate(_events(proposals, recording), start=1):
         if offset >= length:
-            raise InputError(f"{proposals}: an event ends at frame {offset}, but {recording} has {length} frames; is it its table?")
+            raise InputError(
+                f"{proposals}: an event ends at frame {offset}, but {recording} has {length} frames; is it its table?"
+            )
         first = max(0, onset - margin)
         frames = islice(decode.read_frames(recording, first), min(length, offset + margin + 1) - first)
         written.append(out / f"{number:03d}_{kind}_{onset}-{offset}.mp4")
@@ -59,5 +59,3 @@ def _events(place: Path, recording: Path) -> list[tuple[str, int, int]]:
             break
     rows = table.sort_values(list(columns))[["class", *columns]]
     return [(str(kind), int(onset), int(offset)) for kind, onset, offset in rows.to_numpy().tolist()]
-
-

@@ -35,7 +35,10 @@ def write_events(
     known, conditions = _conditions(sheet, videos)
     rows, events = [], []
     for video in videos.to_dict("records"):
-        paths = {stage: next(iter(sorted(run.glob(f"{stage}/**/{video['video_id']}.h5"))), None) for stage in ("snippets", "faces", "flow")}
+        paths = {
+            stage: next(iter(sorted(run.glob(f"{stage}/**/{video['video_id']}.h5"))), None)
+            for stage in ("snippets", "faces", "flow")
+        }
         if any(path is None or store.refusal(path, stage) is not None for stage, path in paths.items()):
             continue
         arrays, faces = store.read(paths["snippets"], "snippets"), store.read(paths["faces"], "faces")
@@ -55,7 +58,9 @@ def write_events(
         for suffix in (".csv", ".parquet"):
             written.append(out / f"{name}{suffix}")
             with store.atomic(written[-1]) as temporary:
-                found.to_csv(temporary, index=False, float_format="%.6g") if suffix == ".csv" else found.to_parquet(temporary, index=False)
+                found.to_csv(temporary, index=False, float_format="%.6g") if suffix == ".csv" else found.to_parquet(
+                    temporary, index=False
+                )
     return written
 
 
@@ -66,7 +71,9 @@ def _proposal_files(run: Path, experiment: str | None, seed: int | None) -> list
     if chosen is not None and (run / "spot" / chosen / "proposals.parquet").is_file():
         return [run / "spot" / chosen / "proposals.parquet"]
     if chosen not in names:
-        raise InputError(f"{run}: experiment {chosen!r}; choose one of {', '.join([*names, 'baseline'])} with --experiment")
+        raise InputError(
+            f"{run}: experiment {chosen!r}; choose one of {', '.join([*names, 'baseline'])} with --experiment"
+        )
     own = [path for path in found if path.parts[-4] == chosen]
     seeds = sorted({int(path.parts[-2].removeprefix("seed")) for path in own})
     if seed is not None and seed not in seeds:
@@ -86,7 +93,9 @@ def _conditions(sheet: Path | None, videos: pd.DataFrame) -> tuple[dict[str, dic
         subject = video["subject"].removesuffix(f"/{video['video']}")
         row = places.get((subject, video["video"]))
         if row is None:
-            raise InputError(f"{sheet}: no row of subject {subject!r}, video {video['video']!r}, which the run has; is it its sheet?")
+            raise InputError(
+                f"{sheet}: no row of subject {subject!r}, video {video['video']!r}, which the run has; is it its sheet?"
+            )
         found[video["video_id"]] = {name: clean(str(row[name])) for name in conditions}
         if STIMULUS in cells:
             time = number(row[STIMULUS])

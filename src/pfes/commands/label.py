@@ -92,7 +92,9 @@ def listed_videos(recordings: Sequence[Path], listing: Path, fps: float) -> list
     owner: dict[str, str] = {}
     for video in (*known.values(), *found):
         if Path(owner.setdefault(video.video_id, video.path)).resolve() != Path(video.path).resolve():
-            raise InputError(f"{video.path}: {owner[video.video_id]} is called {video.video_id} too; name both in {listing}")
+            raise InputError(
+                f"{video.path}: {owner[video.video_id]} is called {video.video_id} too; name both in {listing}"
+            )
     if added:
         before = read_csv(listing) if listing.exists() else pd.DataFrame()
         with store.atomic(listing) as temporary:
@@ -153,9 +155,7 @@ def _motion(paths: dict[str, Path], video: Video, known: Sequence[Candidate] | N
         found = propose_peaks(magnitudes, BaselineParameters(), rate, valid=valid)
         known = _candidates(locate(found, video.subject, video.video_id, native, rate), order)
     gaps = [(int(native[start]), int(native[end])) for start, end in runs(~valid)]
-    return Motion(
-        "ready", "", native.tolist(), (curve / (curve.max() or 1.0)).round(4).tolist(), gaps, known
-    )
+    return Motion("ready", "", native.tolist(), (curve / (curve.max() or 1.0)).round(4).tolist(), gaps, known)
 
 
 def _given(places: Sequence[Path], experiment: str | None) -> pd.DataFrame:

@@ -29,8 +29,14 @@ from pfes.workflow.plan import ROOT, Plan, plan_file
 RUN, EXPERIMENT = "learn", "journal"
 DRAWS = 3  # of the clicks that are left out
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"model": {"width": 32, "heads": 2, "head_dropout": 0.2}, "training": {"epochs": 24, "learning_rate": 4e-3}},
-    "medium": {"model": {"width": 96, "heads": 4, "head_dropout": 0.4}, "training": {"epochs": 40, "learning_rate": 1e-3}},
+    "small": {
+        "model": {"width": 32, "heads": 2, "head_dropout": 0.2},
+        "training": {"epochs": 24, "learning_rate": 4e-3},
+    },
+    "medium": {
+        "model": {"width": 96, "heads": 4, "head_dropout": 0.4},
+        "training": {"epochs": 40, "learning_rate": 1e-3},
+    },
     "paper": {},
 }
 # Where a training is shorter than the paper's: stages and decay of the learning rate in proportion, mirrored steps.
@@ -100,7 +106,13 @@ def configuration(expressions: Path, videos: Path, size: str, curve: bool) -> di
         gim = {"gaussian_epochs": 2, "theta_epochs": epochs // 2, "half_widths": [[8, 18], [4, 8]]}
         chosen["training"] |= {**SHORT, "decay_every": epochs // 3, "gim": gim}
         limits = {name: {"min_score": 0.4} for name in CLASSES}
-        chosen["spot"] = {"length_first": True, "smooth_frames": 7, "both_classes": False, "class_threshold": 0.2, **limits}
+        chosen["spot"] = {
+            "length_first": True,
+            "smooth_frames": 7,
+            "both_classes": False,
+            "class_threshold": 0.2,
+            **limits,
+        }
     sheets = {"videos": str(videos.resolve()), "expressions": str(expressions.resolve())}
     experiments = [EXPERIMENT, *(["clicks_half", "clicks_quarter"] if curve else [])]
     seeds = list(range(DRAWS)) if curve else [0]
@@ -132,7 +144,9 @@ def _run(out: Path, config: Path, cores: int) -> None:
     ]  # fmt: skip
     done = subprocess.run([str(part) for part in command], check=False)
     if done.returncode and not (out / "results" / RUN / "evaluate/clicks_found.parquet").exists():
-        raise InputError(f"the workflow ended with an error; see {out / 'results' / RUN / 'logs'} and pfes check {config}")
+        raise InputError(
+            f"the workflow ended with an error; see {out / 'results' / RUN / 'logs'} and pfes check {config}"
+        )
 
 
 def _final(run: Path, plan: Plan, out: Path) -> None:
@@ -175,17 +189,30 @@ def write_card(out: Path, plan: Plan, found: pd.DataFrame, notes: tuple[str, ...
     _, meta = load_model(out / "model.pt")
     usable = videos[videos["video_id"].isin(meta["train_videos"])]
     overall = found[(found["class"] == "overall") & (found["experiment"].isin([EXPERIMENT, "baseline"]))]
-    one = any(rule.startswith("one subject") for rule in store.read_table(dataset / "repairs.parquet", "repairs")["rule"])
-    names = ("recall", "recall_low", "recall_high", "proposals_per_minute", "unmatched_per_minute", "minutes_80", "recorded_minutes")
+    one = any(
+        rule.startswith("one subject") for rule in store.read_table(dataset / "repairs.parquet", "repairs")["rule"]
+    )
+    names = (
+        "recall",
+        "recall_low",
+        "recall_high",
+        "proposals_per_minute",
+        "unmatched_per_minute",
+        "minutes_80",
+        "recorded_minutes",
+    )
     card = {
         "model": "model.pt",
         "licence": licence,
         "subjects": 1 if one else int(usable["subject"].nunique()),
         "recordings": len(usable),
         "minutes": round(float((usable["n_frames"] / usable["sampled_fps"]).sum() / 60), 2),
-        "clicks": {kind: int(sum((table["class"] == kind).sum() for table in (expressions, clicks))) for kind in CLASSES},
+        "clicks": {
+            kind: int(sum((table["class"] == kind).sum() for table in (expressions, clicks))) for kind in CLASSES
+        },
         "neutral_stretches": len(neutral),
-        "protocol": f"{plan.config['folds']['scheme']}, {len(plan.folds)} folds" + (", recordings of one subject" if one else ""),
+        "protocol": f"{plan.config['folds']['scheme']}, {len(plan.folds)} folds"
+        + (", recordings of one subject" if one else ""),
         "held_out": {
             row["experiment"]: {name: None if np.isnan(row[name]) else round(row[name], 4) for name in names}
             for row in overall.to_dict("records")

@@ -70,12 +70,23 @@ def by_recording(release: Release) -> Release:
         return release
     units = {video.video_id: f"{video.subject}/{video.video}" for video in release.videos}
     notes = [
-        (0, video.video_id, "subject", video.subject, units[video.video_id], "one subject: each recording stands for one")
+        (
+            0,
+            video.video_id,
+            "subject",
+            video.subject,
+            units[video.video_id],
+            "one subject: each recording stands for one",
+        )
         for video in release.videos
     ]
     labels = {
         name: rows.assign(subject=rows["video_id"].map(units).astype(object))
-        for name, rows in (("expressions", release.expressions), ("clicks", release.clicks), ("neutral", release.neutral))
+        for name, rows in (
+            ("expressions", release.expressions),
+            ("clicks", release.clicks),
+            ("neutral", release.neutral),
+        )
     }
     return replace(
         release,

@@ -195,7 +195,14 @@ def _labels(sheet: Path, rows: pd.DataFrame, videos: tuple[Video, ...], first: i
         except InputError as error:
             problems.append(f"row {row}: {error}")
             continue
-        key = video.video_id, *((mark.kind, mark.seconds, mark.onset, mark.offset) if mark.interval else (mark.kind, mark.seconds, mark.click))
+        key = (
+            video.video_id,
+            *(
+                (mark.kind, mark.seconds, mark.onset, mark.offset)
+                if mark.interval
+                else (mark.kind, mark.seconds, mark.click)
+            ),
+        )
         if key in seen:
             what = "same as" if mark.interval else f"a second {mark.kind} click on the frame of"
             problems.append(f"row {row}: {what} row {seen[key]}")
@@ -207,7 +214,11 @@ def _labels(sheet: Path, rows: pd.DataFrame, videos: tuple[Video, ...], first: i
             repairs.append((row, video.video_id, "row", f"{end} alone", "kept", "no interval: the one frame is used"))
         label = {name: getattr(video, name) for name in ("dataset", "subject", "video", "video_id")}
         kind = "neutral" if mark.kind == NEUTRAL else "expressions" if mark.interval else "clicks"
-        label |= {} if kind == "neutral" else {"instance": len(found["expressions"]) + len(found["clicks"]), "class": mark.kind}
+        label |= (
+            {}
+            if kind == "neutral"
+            else {"instance": len(found["expressions"]) + len(found["clicks"]), "class": mark.kind}
+        )
         found[kind].append(label | _frames_of(mark, kind) | {"row": row})
     problems += _in_neutral(found)
     _stop(sheet, problems)
@@ -274,7 +285,9 @@ def _table(found: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFram
         return empty(columns)
     made = pd.DataFrame(found)
     extra = [name for name in made.columns if name not in columns and made[name].notna().any()]
-    whole_ = {name: "Int64" if name == "native_point" else "int64" for name in made.columns if name.startswith("native_")}
+    whole_ = {
+        name: "Int64" if name == "native_point" else "int64" for name in made.columns if name.startswith("native_")
+    }
     return made.astype(whole_)[[*columns, *extra]].astype({name: "float64" for name in extra if name.endswith("_s")})
 
 

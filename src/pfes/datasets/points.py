@@ -87,7 +87,9 @@ def write_points(
 def some_points(points: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """Return a share of the points of each class, rounded, at least one; of one seed a smaller share is part of a larger."""
     names = zip(points["video_id"], points["instance"], strict=True)
-    drawn = pd.Series([_generator(seed, video_id, f"kept {instance}").random() for video_id, instance in names], points.index)
+    drawn = pd.Series(
+        [_generator(seed, video_id, f"kept {instance}").random() for video_id, instance in names], points.index
+    )
     place = drawn.groupby(points["class"]).rank(method="first")
     count = points.groupby("class")["instance"].transform("size")
     return points[place <= np.maximum(np.rint(share * count), 1)].reset_index(drop=True)

@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pfes.base.intervals import as_intervals
 from pfes.base.records import RESULT_CLASSES
 from pfes.evaluation.counts import MATCH_COLUMNS, Judged, numbers
 from pfes.evaluation.matching import find_overlaps
 from pfes.evaluation.statistics import BootstrapParameters, bounds, draws
-from pfes.base.intervals import as_intervals
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,7 +46,10 @@ def all_clicks(videos: pd.DataFrame, expressions: pd.DataFrame, clicks: pd.DataF
     frame = expressions["point"].astype("Float64").fillna(apex) if "point" in expressions else apex
     parts = [
         table.assign(subject=table["video_id"].map(videos.set_index("video_id")["subject"]))[CLICKS]
-        for table in (expressions.assign(frame=frame.round().astype("int64"), interval=True), clicks.assign(interval=False))
+        for table in (
+            expressions.assign(frame=frame.round().astype("int64"), interval=True),
+            clicks.assign(interval=False),
+        )
     ]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
@@ -170,7 +173,9 @@ def click_table(
         own = clicks if kind == "overall" else clicks[clicks["class"] == kind]
         ordered = _ordered(own, runs, kind, rate, review_s)
         ordered["subject"] = ordered["video_id"].map(videos.set_index("video_id")["subject"])
-        of_subject = {name: _per_subject(part["subject"], subjects) for name, part in (("clicks", own), ("proposals", ordered))}
+        of_subject = {
+            name: _per_subject(part["subject"], subjects) for name, part in (("clicks", own), ("proposals", ordered))
+        }
         found = _per_subject(ordered.loc[ordered["found"], "subject"], subjects)
         total = of_subject["clicks"] * len(runs)
         figures = {
@@ -202,7 +207,9 @@ def boundary_errors(
 ) -> pd.DataFrame:
     """Return subject, class, onset_error_s and offset_error_s (sizes) of every matched pair."""
     pairs = judged.matches[(judged.matches["instance"] >= 0) & (judged.matches["proposal"] >= 0)]
-    truth = expressions.set_index(["video_id", "instance"]).reindex(pd.MultiIndex.from_frame(pairs[["video_id", "instance"]]))
+    truth = expressions.set_index(["video_id", "instance"]).reindex(
+        pd.MultiIndex.from_frame(pairs[["video_id", "instance"]])
+    )
     found = proposals.set_index([proposals["video_id"], pd.Index(numbers(proposals))])
     found = found.reindex(pd.MultiIndex.from_frame(pairs[["video_id", "proposal"]]))
     rate = pairs["video_id"].map(videos.set_index("video_id")["sampled_fps"]).to_numpy(np.float64)
@@ -287,7 +294,8 @@ def click_tables(
     tables: dict[str, list[pd.DataFrame]] = {"clicks_found": [], "review": [], "click_matches": []}
     for name, seeds in runs.items():
         errors = pd.concat(
-            [boundary_errors(videos, expressions, table, judged[name, seed]) for seed, table in seeds.items()], ignore_index=True
+            [boundary_errors(videos, expressions, table, judged[name, seed]) for seed, table in seeds.items()],
+            ignore_index=True,
         )
         for kind, table in zip(
             ("clicks_found", "review"),

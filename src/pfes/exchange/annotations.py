@@ -80,11 +80,17 @@ def export_labels(
         raise InputError(f"{out}: {len(labels)} label sets, but {format} holds one; export them to two files")
     table = next(iter(labels.values()))
     if format == "boris":
-        clocks = {row["video_id"]: _clock(row) for row in videos.to_dict("records") if row["video_id"] in set(table["video_id"])}
+        clocks = {
+            row["video_id"]: _clock(row)
+            for row in videos.to_dict("records")
+            if row["video_id"] in set(table["video_id"])
+        }
         boris.write(table, videos, clocks, Path(out))
         return [Path(out)]
     if format == "megc" and (clicks := int(table["native_onset"].isna().sum())):
-        raise InputError(f"{out}: {clicks} expressions have no onset and offset, which a MEGC list needs; export to another format")
+        raise InputError(
+            f"{out}: {clicks} expressions have no onset and offset, which a MEGC list needs; export to another format"
+        )
     sheet = _megc_table(table) if format == "megc" else _sheet_table(table, first_frame)
     _write_csv(sheet, Path(out))
     return [Path(out)]
@@ -148,7 +154,11 @@ def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *,
         return import_labels(paths, "csv", videos, first_frame=first_frame)
     tables = [store.read_table(path, kind) for path in paths]
     if kind == "expressions":
-        tables += [_beside(Path(paths[0]), name) for name in ("clicks", "neutral") if Path(paths[0]).with_name(f"{name}.parquet").exists()]
+        tables += [
+            _beside(Path(paths[0]), name)
+            for name in ("clicks", "neutral")
+            if Path(paths[0]).with_name(f"{name}.parquet").exists()
+        ]
     table = pd.concat([part for part in tables if len(part)] or tables[:1], ignore_index=True)
     known = videos.set_index("video_id")
     unknown = sorted(set(table["video_id"]) - set(known.index))
@@ -162,7 +172,11 @@ def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *,
 
 def _beside(expressions: Path, name: str) -> pd.DataFrame:
     table = store.read_table(expressions.with_name(f"{name}.parquet"), name)
-    return table.rename(columns={"native_frame": "native_point"}) if name == "clicks" else table.assign(**{"class": NEUTRAL})
+    return (
+        table.rename(columns={"native_frame": "native_point"})
+        if name == "clicks"
+        else table.assign(**{"class": NEUTRAL})
+    )
 
 
 def find_video(videos: pd.DataFrame, name: str) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def write(labels: pd.DataFrame, videos: pd.DataFrame, clocks: Mapping[str, Clock
             rows.append((*head, "POINT", *_times(clock, row["native_point"], row["native_point"]), ""))
             continue
         marks = {name: row[f"native_{name}"] for name in MARKS if not pd.isna(row[f"native_{name}"])}
-        comment = ", ".join(f"{name} {notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items())
+        comment = ", ".join(
+            f"{name} {notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items()
+        )
         rows.append((*head, "STATE", *_times(clock, row["native_onset"], row["native_offset"] + 1), comment))
     text = io.StringIO()
     writer = csv.writer(text, delimiter="," if path.suffix == ".csv" else "\t", lineterminator="\n")
@@ -148,7 +150,9 @@ def _tabular(path: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> Itera
         key = tuple(cells.get(name, "") for name in ("observation id", "subject", "behavior")) + (_cell(cells, MEDIA),)
         if kind == "START":
             if key in open_:
-                raise InputError(f"{path}: line {line}: {cells['behavior']} starts again before it stops (line {open_[key][0]})")
+                raise InputError(
+                    f"{path}: line {line}: {cells['behavior']} starts again before it stops (line {open_[key][0]})"
+                )
             open_[key] = line, cells
         elif kind == "STOP":
             if key not in open_:

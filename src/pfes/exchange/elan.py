@@ -49,7 +49,9 @@ from pfes.media.decode import Clock
 SUFFIXES = {"expressions": "", "proposals": " proposed"}
 MIME_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mpg": "video/mpeg", ".mpeg": "video/mpeg"}
 MAX_FPS = 1000.0
-TIER_NAME = re.compile(r"(?P<kind>[^@]*?)(?P<points>\s+points?)?(?P<proposed>\s+proposed)?(?:\s+\d+)?(?:@.*)?", re.IGNORECASE)
+TIER_NAME = re.compile(
+    r"(?P<kind>[^@]*?)(?P<points>\s+points?)?(?P<proposed>\s+proposed)?(?:\s+\d+)?(?:@.*)?", re.IGNORECASE
+)
 MARKS = ("apex", "point")  # frames of an instance that its value may name
 MARK_TIME = r"\s*[:=]?\s*(?:(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)|(\d+(?:[.,]\d+)?)\s*(ms|s)\b)"
 ONE_FRAME = "interval"  # in the value of an annotation of less than two frames: it is no click

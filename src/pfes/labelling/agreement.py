@@ -50,7 +50,9 @@ def agreement_of(first: Path, second: Path, videos: Path, *, within_s: float = 0
             raise InputError(f"{path}: no such sheet; expected one that pfes label wrote")
         others, rows = read_rows(path, listed, clocks, lengths)
         if others:
-            raise InputError(f"{path}: video {others[0]['video']} of {others[0]['subject']} is not in {videos}; add it there")
+            raise InputError(
+                f"{path}: video {others[0]['video']} of {others[0]['subject']} is not in {videos}; add it there"
+            )
         coders.append(rows)
     return compare(coders[0], coders[1], clocks, lengths, within_s)
 
@@ -105,9 +107,7 @@ def kappa(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:
     return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
 
 
-def match_events(
-    first: list[Row], second: list[Row], clock: Clock, within_s: float
-) -> list[tuple[int, int, float]]:
+def match_events(first: list[Row], second: list[Row], clock: Clock, within_s: float) -> list[tuple[int, int, float]]:
     """Return (place in first, place in second, distance of clicks in s) of paired events of one class, nearest first."""
     near = []
     for i, one in enumerate(first):
@@ -128,7 +128,10 @@ def agreement_table(found: pd.DataFrame) -> Table:
     for name in ("class", "first", "second", "both", "agreement", "apart (s)", "kappa (frames)"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for row in found.to_dict("records"):
-        told = [f"{row[name]:.3f}" if np.isfinite(row[name]) else "\N{EN DASH}" for name in ("agreement", "apart_s", "kappa")]
+        told = [
+            f"{row[name]:.3f}" if np.isfinite(row[name]) else "\N{EN DASH}"
+            for name in ("agreement", "apart_s", "kappa")
+        ]
         table.add_row(row["class"], *(str(row[name]) for name in ("first", "second", "pairs")), *told)
     return table
 

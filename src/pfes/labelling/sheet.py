@@ -114,7 +114,8 @@ class Sheet:
     def _write(self, rows: Sequence[Row]) -> None:
         kept = sorted(rows, key=lambda row: (row["video"], _first(row)))
         table = [
-            {**row, "subject": self._videos[row["video"]].subject, "video": self._videos[row["video"]].video} for row in kept
+            {**row, "subject": self._videos[row["video"]].subject, "video": self._videos[row["video"]].video}
+            for row in kept
         ]
         extra = [name for name in (*SECONDS, "dataset") if any(row.get(name) for row in self._others)]
         text = io.StringIO()

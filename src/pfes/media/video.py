@@ -214,9 +214,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Vide
             return
 
 
-def _decoded_from(
-    path: Path, container: InputContainer, stream: VideoStream, first: int
-) -> Iterator[av.VideoFrame]:
+def _decoded_from(path: Path, container: InputContainer, stream: VideoStream, first: int) -> Iterator[av.VideoFrame]:
     """Yield the frames that decode, from frame ``first`` on."""
     stamps = scan(path).stamps if first > 0 else None
     if stamps is not None and first < len(stamps) and (np.diff(stamps) > 0).all():

@@ -69,7 +69,7 @@ class RunFiles:
         if self.clicks is None:
             return table
         clicks = store.read_table(self.clicks, "clicks")
-        frames = {name: clicks["frame"] for name in ("onset", "apex", "offset")}
+        frames = dict.fromkeys(("onset", "apex", "offset"), clicks["frame"])
         frames |= {f"native_{name}": clicks["native_frame"] for name in frames}
         rows = clicks.assign(**frames)[list(EXPRESSION_COLUMNS)]
         return pd.concat([part for part in (table, rows) if len(part)] or [table], ignore_index=True)

@@ -140,7 +140,9 @@ def _content(
     keys = files.first_seeds()
     alone = files.clicks_alone()
     if alone:
-        statistics = {kind: table for kind, table in statistics.items() if kind in ("clicks_found", "review", "click_matches")}
+        statistics = {
+            kind: table for kind, table in statistics.items() if kind in ("clicks_found", "review", "click_matches")
+        }
         metrics = metrics.iloc[:0]
     counts = outcome_counts(matches, keys)
     quality = [_video_row(row, files, counts, keys, expressions) for row in figures.rows(videos)]

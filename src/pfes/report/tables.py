@@ -65,12 +65,15 @@ def clicks_table(found: pd.DataFrame) -> Table:
         table.add_column(name, justify="right")
     for row in found.to_dict("records"):
         told = [
-            number(row[name], 2) + (f" ({row[f'{name}_low']:.2f}-{row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else "")
+            number(row[name], 2)
+            + (f" ({row[f'{name}_low']:.2f}-{row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else "")
             for name in ("recall", "proposals_per_minute", "unmatched_per_minute")
         ]
         minutes = [f"{number(row[name], 1)} min" for name in ("minutes_80", "recorded_minutes")]
         end = row["class"] == RESULT_CLASSES[-1]
-        table.add_row(row["experiment"], row["class"], str(row["clicks"]), f"{row['found']:g}", *told, *minutes, end_section=end)
+        table.add_row(
+            row["experiment"], row["class"], str(row["clicks"]), f"{row['found']:g}", *told, *minutes, end_section=end
+        )
     return table
 
 

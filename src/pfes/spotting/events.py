@@ -102,7 +102,11 @@ def summary(events: pd.DataFrame, videos: pd.DataFrame, conditions: Sequence[str
     rows = []
     for values, own in videos.groupby(keys, dropna=False, sort=True):
         for kind in CLASSES:
-            found = events[(events["class"] == kind) & events["video"].isin(own["video"]) & (events["subject"] == own["subject"].iloc[0])]
+            found = events[
+                (events["class"] == kind)
+                & events["video"].isin(own["video"])
+                & (events["subject"] == own["subject"].iloc[0])
+            ]
             minutes = own["usable_s"].sum() / 60
             rows.append(
                 {

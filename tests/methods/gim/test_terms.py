@@ -196,14 +196,17 @@ def test_frames_marked_as_neutral_get_no_label_and_push_their_intensity_down(for
     features, head = torch.randn(70, 16), PfesHead(16, 0.7).eval()  # the same pass each time
     plain = batch()
     (terms, labels), (without, free) = (
-        gim_terms(form, 9, features, head, own, GIM, LossParameters()) for own in (replace(plain, neutral=marked), plain)
+        gim_terms(form, 9, features, head, own, GIM, LossParameters())
+        for own in (replace(plain, neutral=marked), plain)
     )
     assert not (labels.labelled & marked).any() and not (labels.neutral & marked).any()
     assert (free.labelled & marked).any()
     hidden = replace(plain, valid=plain.valid & ~marked)  # the labels are those of a video that lacks these frames
     _, expected = gim_terms(form, 9, features, head, hidden, GIM, LossParameters())
     torch.testing.assert_close(labels.soft, expected.soft)
-    none = gim_terms(form, 9, features, head, replace(plain, neutral=torch.zeros_like(marked)), GIM, LossParameters())[0]
+    none = gim_terms(form, 9, features, head, replace(plain, neutral=torch.zeros_like(marked)), GIM, LossParameters())[
+        0
+    ]
     torch.testing.assert_close(none["total"], without["total"])
     intensity = head(features, released=form == "as_released")[1]
     own = "gim" if form == "conference" else "neutral"
