@@ -1,5 +1,5 @@
 # `make demo`: set up, run the whole pipeline on the demo dataset, print the results.
-# `make demo-intensity`: continuous intensity on the same videos.
+# `make demo-full`: on twice as many videos, of six subjects; `make demo-intensity`: continuous intensity on these.
 # `make test`: set up, check the style, the types and the workflow, run the tests; `make test-all`: the slow ones too.
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
@@ -8,15 +8,19 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: demo demo-intensity test test-all check clean
+.PHONY: demo demo-full demo-intensity test test-all check clean
 
 demo: .venv/ready
 	@$(SNAKEMAKE) --configfile config/demo.yaml
 	@$(BIN)/pfes summary results/demo
 
+demo-full: .venv/ready
+	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_full.yaml
+	@$(BIN)/pfes summary results/demo_full
+
 demo-intensity: .venv/ready
-	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_intensity.yaml
-	@$(BIN)/pfes summary results/demo --intensity
+	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_full.yaml config/demo_intensity.yaml
+	@$(BIN)/pfes summary results/demo_full --intensity
 
 test: check
 	$(PYTEST) -m "not slow"

@@ -1,7 +1,17 @@
+ON_FEATURES = {training.cached for training in TRAININGS.values()}
+
+
+def featured(wildcards):
+    """Return the snippets of the held-out subjects; of all subjects where features are to be kept or trained on."""
+    if config["all_features"] or wildcards.experiment in ON_FEATURES:
+        return list(SNIPPETS.values())
+    return held_out_files("snippets")(wildcards)
+
+
 rule features:
     input:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
-        snippets=list(SNIPPETS.values()),
+        snippets=featured,
         cached=cached("features", "features.h5"),
     output:
         RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",

@@ -167,6 +167,7 @@ def _write_images(folder, pictures):
     (folder / "25.jpg").write_bytes(b"no image")
 
 
+@pytest.mark.slow
 def test_a_release_goes_through_the_whole_workflow_to_a_report(faces, tmp_path):
     smoke = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
     smoke["training"]["epochs"] = 2

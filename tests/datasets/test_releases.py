@@ -73,6 +73,7 @@ def write(folder, names, images):
         (folder / name).write_bytes(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "build", "n_frames", "rule"),
     [

@@ -224,6 +224,7 @@ def made_up_release(folder, run):
     return save(folder, flows, **entries)
 
 
+@pytest.mark.slow
 def test_a_made_up_release_goes_through_the_workflow_to_a_report_with_two_commands(tmp_path, run):
     features, annotations = made_up_release(tmp_path / "release", run)
     options = ["--annotations", str(annotations), "--out", str(tmp_path / "data")]

@@ -137,6 +137,7 @@ def test_another_device_reruns_no_flow_and_no_training(run, smoke):
     assert not {"faces", "flow", "snippets", "train"} & planned(run.parents[1], {**smoke, "flow": {"device": "auto"}})
 
 
+@pytest.mark.slow
 def test_another_method_reruns_flow_and_the_way_back_nothing(run, smoke, tmp_path):
     """The files of the other method come to lie beside the first ones, which are then still good."""
     folder = run.parents[1]

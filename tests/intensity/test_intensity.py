@@ -275,6 +275,7 @@ def intensity_run(run, tmp_path_factory):
     return run / "intensity"
 
 
+@pytest.mark.slow
 def test_rules_compare_all_clips_with_triangle_and_truth(intensity_run, run):
     metrics = store.read_table(intensity_run / "metrics.parquet", "intensity_metrics")
     expressions = store.read_table(run / "dataset/expressions.parquet", "expressions")
@@ -287,6 +288,7 @@ def test_rules_compare_all_clips_with_triangle_and_truth(intensity_run, run):
     assert position["spearman"].item() > 0.5
 
 
+@pytest.mark.slow
 def test_rules_stream_every_recording_and_draw_it(intensity_run, run):
     names = sorted(path.stem for path in (run / "snippets").glob("*.h5"))
     streams = {}
@@ -301,6 +303,7 @@ def test_rules_stream_every_recording_and_draw_it(intensity_run, run):
     assert "<svg" in (intensity_run / "clips.svg").read_text()
 
 
+@pytest.mark.slow
 def test_rules_measure_whole_recordings(intensity_run, run):
     rows = store.read_table(intensity_run / "recordings.parquet", "intensity_recordings")
     names = {path.stem for path in (run / "snippets").glob("*.h5")}

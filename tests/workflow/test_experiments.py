@@ -30,7 +30,7 @@ RELEASE_SPOT = {
     "spot.micro.min_frames": 9, "spot.micro.max_frames": 15, "spot.micro.max_s": None,
 }  # fmt: skip
 CONFERENCE = {
-    "training.method": "conference", "training.gim.variance_over": "d_l", "training.gim.overlap": "random-frame",
+    "training.method": "conference", "training.gim.variance_over": "d_l",
     "training.gim.half_widths": None, "training.loss.norm_over": "sum", "training.loss.contrast": 1.4e-4,
     "training.loss.contrast_over": "sum", "training.loss.temperature": 0.5,
     "spot.score": "eq15", "spot.both_classes": False, "spot.class_by": "s", "spot.sigma": None, "spot.micro.max_s": None,
@@ -76,8 +76,8 @@ CHANGES = {
     "labels_class_wise": {**JOURNAL, "training.gim.strategy": "class-wise"},
     "labels_noisy": {**JOURNAL, "training.gim.label_pass": "as_released"},
     **{f"overlap_{rule}": {**JOURNAL, "training.gim.overlap": rule} for rule in ("higher", "lower", "later")},
-    "overlap_random": {**JOURNAL, "training.gim.overlap": "random-instance"},
-    "overlap_random_frame": {**JOURNAL, "training.gim.overlap": "random-frame"},
+    "overlap_random": {**JOURNAL, "training.gim.overlap": "random-frame"},
+    "overlap_random_instance": {**JOURNAL, "training.gim.overlap": "random-instance"},
     **{f"kc_{frames}": {**JOURNAL, "training.gim.k_c": [frames, 16]} for frames in (16, 24, 32, 40, 48)},
     "points_gaussian": {**JOURNAL, "points.mode": "gaussian", "points.spread": 0.18},
     **{f"points_{mode}": {**JOURNAL, "points.mode": mode} for mode in ("apex", "uniform", "middle")},
@@ -132,7 +132,7 @@ def test_the_groups_are_the_tables_of_the_papers():
         return set(expanded({"experiments": group}, FOLDER)["experiments"]) - {"cached"}
 
     labels = {"journal", "labels_hard", "labels_cosine", "labels_class_wise", "labels_noisy"}
-    overlap = {"journal", "overlap_higher", "overlap_lower", "overlap_later", "overlap_random_frame"}
+    overlap = {"journal", "overlap_higher", "overlap_lower", "overlap_later", "overlap_random_instance"}
     kc = {"journal", "kc_16", "kc_24", "kc_40", "kc_48"}
     loss = {"journal", "loss_bce", *(f"loss_without_{term}" for term in ("gim", "iac", "smooth", "norm", "reward"))}
     assert members("main") == {"conference", "journal", "as_released", "supervised"}

@@ -50,6 +50,7 @@ def test_an_unknown_group_is_one_message(run):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_supervised_system_is_counted_like_the_others(compared):
     summary = json.loads((compared / "summary.json").read_text())["experiments"]
     found = pd.concat(
@@ -61,6 +62,7 @@ def test_the_supervised_system_is_counted_like_the_others(compared):
     assert "tiny" in (compared / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_supervised_proposals_are_decoded_from_the_outputs(compared):
     for path in compared.glob("spot/tiny/*/seed0/scores.h5"):
         scores = store.read(path, "scores")
@@ -82,6 +84,7 @@ def _decoding(scores_path):
     return spot_parameters(settings["spot"]).of(DecodeParameters)
 
 
+@pytest.mark.slow
 def test_only_the_supervised_system_may_open_onsets_and_offsets(compared):
     done = snakemake(compared.parents[1], "--detailed-summary", "--config", "experiments=journal,tiny")
     opened = {"journal": set(), "tiny": set()}
@@ -96,6 +99,7 @@ def test_only_the_supervised_system_may_open_onsets_and_offsets(compared):
             assert ("expressions.parquet" in sources) == (experiment == "tiny")
 
 
+@pytest.mark.slow
 def test_a_supervised_fold_never_saw_its_subject_either(compared):
     videos = store.read_table(compared / "dataset/videos.parquet", "videos")
     for path in compared.glob("train/tiny/*/seed0/model.pt"):
@@ -105,6 +109,7 @@ def test_a_supervised_fold_never_saw_its_subject_either(compared):
         assert not any(video_id in source for video_id in held_out for source in meta["provenance"]["sources"])
 
 
+@pytest.mark.slow
 def test_the_comparison_and_its_figures_are_results(compared):
     table = store.read_table(compared / "evaluate/comparison.parquet", "comparison")
     assert table["experiment"].drop_duplicates().tolist() == ["journal", "tiny", "baseline"]
@@ -116,6 +121,7 @@ def test_the_comparison_and_its_figures_are_results(compared):
     assert not (compared / "figures/pseudo_labels/tiny.svg").exists()  # it has none
 
 
+@pytest.mark.slow
 def test_pfes_compare_prints_and_writes_the_table(compared, tmp_path):
     done = CliRunner().invoke(app, ["compare", str(compared), "--out", str(tmp_path / "table.csv")])
     assert done.exit_code == 0, done.output

@@ -54,7 +54,7 @@ OTHER = {  # where a step from the default is refused
 # These need more than a key.
 NOT_ALONE = {"faces.backend", "training.cached", "training.epoch_choice", "training.early_stop", "spot.one_based"}
 # These change which jobs there are, or what they are given, and not the parameters of a rule; or they are shown alone.
-OTHERWISE = {"run", "seeds", "experiments", "folds", "constants", "intensity", "training.method"}
+OTHERWISE = {"run", "all_features", "seeds", "experiments", "folds", "constants", "intensity", "training.method"}
 
 
 def another(value: Any, schema: Mapping[str, Any]) -> Any:

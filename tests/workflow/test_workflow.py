@@ -47,6 +47,7 @@ def test_every_proposal_of_the_smoke_run_is_counted(run):
     assert counts["tp"] + counts["fp"] == len(found)
 
 
+@pytest.mark.slow
 def test_one_core_gives_the_same_proposals(run, tmp_path):
     """Same seed, other number of cores, rendered and computed anew: the files are the same byte by byte."""
     done = snakemake(tmp_path, cores=1)
@@ -74,6 +75,7 @@ def test_a_models_fold_never_saw_its_subject(run):
         assert not any(video_id in source for video_id in held_out for source in meta["provenance"]["sources"])
 
 
+@pytest.mark.slow
 def test_a_fold_may_hold_out_several_subjects(run, tmp_path):
     """Lists of subjects from the config; the stages up to snippets are those of the other run."""
     smoke = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
@@ -118,6 +120,7 @@ def test_the_report_and_snakemakes_report_are_written(run):
     assert (run.parents[1] / "snakemake_report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_killed_job_leaves_no_half_file(run, tmp_path):
     """SIGKILL for the whole process group while flow runs: no file under a final name is unreadable; the rest resumes."""
     shutil.copytree(run.parents[1] / "config", tmp_path / "config")
@@ -164,6 +167,7 @@ def own_recordings(run, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_bad_video_loses_nothing_else_and_the_run_says_so(own_recordings):
     """All results are there; the exit status is not 0, and the message names the one video and why."""
     done = snakemake(own_recordings, configfile=own_recordings / "own.yaml")

@@ -1,5 +1,7 @@
 """Check a configuration against its schema, and merge an experiment's choices into it."""
 
+from __future__ import annotations
+
 import difflib
 import os
 import re
@@ -8,12 +10,14 @@ from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
 
 from pfes.base.errors import InputError
+
+if TYPE_CHECKING:  # most of what imports this module checks no configuration
+    from jsonschema import Draft202012Validator, ValidationError
 
 T = TypeVar("T")
 REQUIRED: Any = MISSING  # instead of the default of a setting
@@ -177,6 +181,8 @@ class Sections:
 
 @cache
 def _validator(path: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+
     return Draft202012Validator(yaml.safe_load(Path(path).read_text()))
 
 

@@ -79,6 +79,19 @@ def bench_flow(
             temporary.write_text(json.dumps({"machine": machine_bench.machine(), **found}, indent=1))
 
 
+@bench.command("gpu")
+def bench_gpu_command(
+    out: Annotated[Path, typer.Option(help="JSON file; written after each check.")],
+    device: Annotated[str, typer.Option(help="cuda, or cpu to try the command itself on small sizes.")] = "cuda",
+    limit_s: Annotated[float, typer.Option(help="No check begins after so many seconds.")] = 450,
+) -> None:
+    """All that is to be known of a GPU in under eight minutes: flow, kernels, training, chunks, inference."""
+    from pfes.bench.gpu import bench_gpu, failed
+
+    if failed(bench_gpu(out, device, limit_s, lambda line: console.print(line, soft_wrap=True))):
+        raise typer.Exit(1)
+
+
 @bench.command("faces")
 def bench_faces(
     video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],

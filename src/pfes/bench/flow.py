@@ -70,9 +70,9 @@ def tables(
     ours = times[times["solver"] == OURS]
     limits = [limit(size, ms) for size, ms in zip(ours["size"].tolist(), ours["ms"].tolist(), strict=True)]
     if _gpu():
-        from pfes.bench.gpu import bench_gpu
+        from pfes.bench import gpu
 
-        found["GPU, batches of 64 windows"] = bench_gpu(sizes)
+        found["GPU, batches of 64 windows"] = pd.DataFrame(gpu.flow(gpu.Size(sides=tuple(sizes))))
     return {**found, "limit of one core": pd.DataFrame(limits)}
 
 

@@ -116,7 +116,10 @@ def measure(task: dict[str, Any]) -> dict[str, float]:
     with reproducible(0, deterministic=params.deterministic):
         model = SpottingModel(model_params).to(device).train()
         state = begin(model, params, 0)
-        features_from, batch = features_of(model, params), on_device(_video(task["frames"], task["padded"]), device)
+        features_from, batch = (
+            features_of(model, params),
+            on_device(random_video(task["frames"], task["padded"]), device),
+        )
         clock = _clock(device)
         seconds = []
         for _ in range(task["repeats"] + 1):
@@ -138,7 +141,8 @@ def measure(task: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _video(frames: int, padded: int) -> TrainingVideo:
+def random_video(frames: int, padded: int) -> TrainingVideo:
+    """Return a video of random flow with a point every 150 frames, followed by still frames up to ``padded``."""
     generator = np.random.default_rng(0)
     snippets = np.zeros((padded, 17, 10, 2), np.float32)
     snippets[:frames] = generator.normal(size=(frames, 17, 10, 2))

@@ -12,13 +12,14 @@ The model is in eval mode, with the running statistics of BatchNorm and without 
 the statistics of the video, and in the form ``as_released`` with dropout.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -28,10 +29,11 @@ from pfes.drawing import figures
 from pfes.drawing.comparison_figures import LabelCurve, apex_distance_figure, label_figure, stretch_figure
 from pfes.drawing.figures import CURVES
 from pfes.methods.base import TrainingVideo
-from pfes.methods.gim.pseudo_labels import PseudoLabels
 from pfes.methods.registry import training_parameters
-from pfes.training.fold import load_video
-from pfes.training.model import SpottingModel, load_model, predict
+
+if TYPE_CHECKING:  # torch takes seconds to import, and only pseudo-labels need it
+    from pfes.methods.gim.pseudo_labels import PseudoLabels
+    from pfes.training.model import SpottingModel
 
 MARGIN = 25  # frames shown on each side
 SHOWN = len(CURVES)  # experiments in one figure: as many as lines can be told apart
@@ -46,6 +48,8 @@ def write_label_figure(
     out_path: Path | str,
 ) -> None:
     """Draw pseudo-labels of a fold's model against truth, SVG; see ``label_curves``."""
+    from pfes.training.model import load_model
+
     points, expressions = store.read_table(points_path, "points"), store.read_table(expressions_path, "expressions")
     meta = load_model(model_path)[1]
     title = f"{meta['experiment']}, without {', '.join(meta['held_out'])}, seed {meta['seed']}: pseudo-labels at the end of training"
@@ -113,6 +117,9 @@ def label_curves(
     truth_paths : video_id -> truth file of the demo, with the true intensity.
     per_class : greatest number of instances of a class, evenly taken from all.
     """
+    from pfes.training.fold import load_video
+    from pfes.training.model import load_model
+
     model, meta = load_model(model_path)
     own = points[points["video_id"].isin(set(meta["train_videos"]) & set(snippet_paths))]
     joined = own.merge(expressions[["video_id", "instance", "onset", "apex", "offset"]], on=["video_id", "instance"])
@@ -134,6 +141,10 @@ def recompute_labels(
     model: SpottingModel, meta: Mapping[str, Any], video: TrainingVideo
 ) -> tuple[PseudoLabels, NDArray[np.float32]]:
     """Return the pseudo-labels of one training video, and its intensity [T], by a stored model and its meta."""
+    import torch
+
+    from pfes.training.model import predict
+
     features, intensity, _ = predict(model, video.snippets)
     params = training_parameters(meta["training"])
     labels = model.method.labels_of(model.head, torch.as_tensor(features), video, params, int(meta["seed"]))

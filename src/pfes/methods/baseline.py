@@ -31,7 +31,6 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.signal import find_peaks, peak_widths
 
 from pfes.base.config import REQUIRED, setting
 from pfes.base.errors import InputError
@@ -171,6 +170,8 @@ def find_apexes(
         return np.empty(0, np.int64), np.empty(0)
     mean, highest = curve[free].mean(), curve[free].max()
     threshold = max(mean + params.threshold_share * (highest - mean), params.min_peak_px)
+    from scipy.signal import find_peaks, peak_widths  # takes a second to import, and every job imports this module
+
     padded = np.concatenate([[0.0], curve, [0.0]])  # a peak may be the first or last frame
     peaks, _ = find_peaks(padded, height=threshold, distance=distance_frames)
     peaks = peaks[free[peaks - 1]]

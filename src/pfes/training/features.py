@@ -1,6 +1,6 @@
 """Stages features and scores: what a fold's model makes of the videos.
 
-features.h5  SpotFormer features of every usable video, of all subjects, by one fold's model.
+features.h5  SpotFormer features by one fold's model: of the held-out subjects' usable videos, or of all subjects'.
 scores.h5    intensity and class scores of the held-out subjects' videos, by the same model's heads on those features.
 In both, attribute ``model`` is the SHA-256 of the model.pt they come from, ``held_out`` a JSON list of subjects.
 """
@@ -25,7 +25,7 @@ def extract_features(
     *,
     cached_path: Path | str | None = None,
 ) -> None:
-    """Write the SpotFormer features of all usable videos, of every subject, by one fold's model.
+    """Write the SpotFormer features of the usable ones of some videos by one fold's model.
 
     Parameters
     ----------

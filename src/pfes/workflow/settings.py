@@ -56,6 +56,11 @@ class Settings:
         minItems=1,
         uniqueItems=True,
     )
+    all_features: bool = setting(
+        False,
+        "keep each fold's SpotFormer features of all subjects, not only of those that it tests",
+        changes_results=False,
+    )
     dataset: DatasetParameters = setting(DatasetParameters(), "where recordings and labels come from")
     sampling: SamplingParameters = setting(SamplingParameters(), "down-sampling in time")
     faces: FaceParameters = setting(FaceParameters(), "face detection")

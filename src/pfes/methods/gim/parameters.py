@@ -45,8 +45,8 @@ class GimParameters:
         "frames", "what the sum of eq. 4 is divided by: the frames of the range (release), or d_l, as printed"
     )
     overlap: Overlap = setting(
-        "random-instance",
-        "which of two overlapping instances of one class labels a frame: higher, lower, later, or one drawn for each frame (random-frame, ICLR 2025) or instance (random-instance)",
+        "random-frame",
+        "which of two overlapping instances of one class labels a frame: higher, lower, later, or one drawn for each frame (random-frame, as published) or instance (random-instance)",
     )
     label_pass: LabelPass = setting(
         "clean",

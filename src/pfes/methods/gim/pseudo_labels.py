@@ -29,7 +29,7 @@ Differences
 -----------
 The release has its own ranges and constants (pfes.methods.gim.losses.release); of these the clamp of the half-width is a parameter
 here (``half_widths``); clamped, d L is that of the clamped range. Of overlapping instances of one class the paper draws
-one for each frame (``random-frame``); one draw per instance and call (``random-instance``) is ours.
+one for each frame (``random-frame``, the default); one draw per instance and call (``random-instance``) is ours.
 A video without any point has no labelled expression, so all of its frames are neutral (``empty_is_neutral``); by eq. 6
 to the letter it would teach nothing. Frames that are not valid are never labelled.
 """
