@@ -166,6 +166,7 @@ def _layers(annotations: list[Annotation]) -> list[list[Annotation]]:
 
 
 def notation(seconds: float) -> str:
+    """Return a time as ELAN writes it, 00:00:01.217."""
     ms = round(1000 * seconds)
     return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
 
