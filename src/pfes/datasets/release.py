@@ -68,7 +68,8 @@ class Release:
 
 def empty(columns: tuple[str, ...]) -> pd.DataFrame:
     """Return a table without rows."""
-    return pd.DataFrame({column: pd.Series(dtype="int64" if column == "row" else "object") for column in columns})
+    whole = {name for name in columns if name in ("row", "instance") or name.startswith("native_")}
+    return pd.DataFrame({column: pd.Series(dtype="int64" if column in whole else "object") for column in columns})
 
 
 def table(rows: list[tuple[object, ...]], columns: tuple[str, ...]) -> pd.DataFrame:

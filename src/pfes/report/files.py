@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pfes.base import store
-from pfes.base.records import EXPRESSION_COLUMNS
+from pfes.drawing.experiment_data import with_clicks
 
 Key = tuple[str, int]  # experiment, seed
 KEPT = 256  # files of faces in memory, at most: a megabyte each for a video of two minutes
@@ -68,11 +68,7 @@ class RunFiles:
         table = store.read_table(self.expressions, "expressions")
         if self.clicks is None:
             return table
-        clicks = store.read_table(self.clicks, "clicks")
-        frames = dict.fromkeys(("onset", "apex", "offset"), clicks["frame"])
-        frames |= {f"native_{name}": clicks["native_frame"] for name in frames}
-        rows = clicks.assign(**frames)[list(EXPRESSION_COLUMNS)]
-        return pd.concat([part for part in (table, rows) if len(part)] or [table], ignore_index=True)
+        return with_clicks(table, store.read_table(self.clicks, "clicks"))
 
     def clicks_alone(self) -> bool:
         """Return whether there are expressions, and none of them has an interval: an F1 means nothing then."""
