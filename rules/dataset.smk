@@ -25,7 +25,7 @@ rule dataset:
     output:
         expand(
             RUN / "dataset/{table}.parquet",
-            table=["videos", "expressions", "repairs", "refusals"]
+            table=["videos", "expressions", "clicks", "neutral", "repairs", "refusals"]
             + ["blinks"] * (PLAN.release.blinks is not None),
         ),
     log:

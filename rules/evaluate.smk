@@ -23,6 +23,7 @@ rule evaluate:
         flat(UNLIMITED),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
+        clicks=RUN / "dataset/clicks.parquet",
         flow=list(FLOW_FILES.values()),
         truth=list(TRUTH.values()),
     output:

@@ -1,6 +1,7 @@
 rule points:
     input:
         RUN / "dataset/expressions.parquet",
+        RUN / "dataset/clicks.parquet",
     output:
         RUN / "points/{experiment}/seed{seed}.parquet",
     log:

@@ -4,6 +4,7 @@ from pfes.report import page as run_page
 RUN_FILES = {
     "videos": RUN / "dataset/videos.parquet",
     "expressions": RUN / "dataset/expressions.parquet",
+    "clicks": RUN / "dataset/clicks.parquet",
     "repairs": RUN / "dataset/repairs.parquet",
     "refusals": RUN / "dataset/refusals.parquet",
     "metrics": RUN / "evaluate/metrics.parquet",
@@ -43,6 +44,7 @@ rule report:
             for name in (
                 "videos",
                 "expressions",
+                "clicks",
                 "repairs",
                 "refusals",
                 "metrics",

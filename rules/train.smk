@@ -3,6 +3,7 @@ rule train:
         snippets=trained_on,
         points=RUN / "points/{experiment}/seed{seed}.parquet",
         videos=RUN / "dataset/videos.parquet",
+        neutral=RUN / "dataset/neutral.parquet",
         expressions=expressions_of,
         cached_model=cached("train", "model.pt"),
         cached_features=cached("features", "features.h5"),

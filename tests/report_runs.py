@@ -8,6 +8,7 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS, file_name
+from pfes.evaluation.analysis import TABLES as TABLES_OF_ANALYSIS
 from pfes.evaluation.analysis import analyse_run
 from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, nested, write_evaluation
 from pfes.report.page import RunFiles
@@ -92,17 +93,7 @@ def evaluate(folder: Path, proposals: dict[tuple[str, int], list[Path]]) -> dict
     outputs = [folder / name for name in ("metrics.parquet", "counts.parquet", "matches.parquet", "summary.json")]
     run = judge_run(*tables, nested(proposals), EvaluateParameters())
     write_evaluation(run, Outputs(*outputs), "fake")
-    kinds = (
-        "intervals",
-        "differences",
-        "protocol_table",
-        "by_iou",
-        "recall_by",
-        "precision_recall",
-        "apex_errors",
-        "errors",
-    )
-    statistics = {kind: folder / f"{kind}.parquet" for kind in kinds}
+    statistics = {kind: folder / f"{kind}.parquet" for kind in TABLES_OF_ANALYSIS}
     analyse_run(run, statistics)
     return statistics
 

@@ -49,8 +49,11 @@ def test_numbers_that_start_at_one_are_shifted(tmp_path):
             {"videos": VIDEOS.replace("fps", "rate")},
             r"videos.csv: unknown column 'rate'; expected subject, video, path",
         ),
-        ({"expressions": EXPRESSIONS.replace("offset", "end")}, "unknown column 'end', missing column 'offset'"),
-        ({"expressions": EXPRESSIONS.replace("macro", "makro")}, r"row 2: class 'makro', expected macro or micro"),
+        ({"expressions": EXPRESSIONS.replace("offset", "end")}, "unknown column 'end'; expected subject, video, class"),
+        (
+            {"expressions": EXPRESSIONS.replace("macro", "makro")},
+            r"row 2: class 'makro', expected macro, micro or neutral",
+        ),
         ({"expressions": EXPRESSIONS.replace("ben,b", "bob,b")}, r"row 3: subject 'bob' has no video"),
         ({"expressions": EXPRESSIONS.replace("ben,b", "ben,c")}, r"row 3: video 'c' of subject 'ben' is not in"),
         ({"expressions": EXPRESSIONS.replace("10,14,20", "30,14,20")}, r"row 2: onset 30 > offset 20"),

@@ -138,11 +138,11 @@ def test_training_cannot_see_onset_and_offset():
     interval = {"onset", "offset", "apex", "native_onset", "native_apex", "native_offset"}
     assert not interval & set(POINT_COLUMNS)
     assert {field.name for field in fields(TrainingVideo)} == {
-        "video_id", "subject", "snippets", "valid", "point_frames", "point_classes", "targets",
+        "video_id", "subject", "snippets", "valid", "point_frames", "point_classes", "targets", "neutral",
     }  # fmt: skip
     assert {field.name: field.default for field in fields(TrainingVideo)}["targets"] is None
     assert {field.name for field in fields(FoldInputs)} == {
-        "snippets", "points", "videos", "held_out", "validation", "expressions", "cached",
+        "snippets", "points", "videos", "held_out", "validation", "expressions", "cached", "neutral",
     }  # fmt: skip
     assert {field.name: field.default for field in fields(FoldInputs)}["expressions"] is None
     assert not interval & set(VIDEO_COLUMNS)
@@ -171,7 +171,7 @@ def test_write_points_records_seed_and_parameters(tmp_path):
     write_points(tmp_path / "e.parquet", tmp_path / "p.parquet", PointParameters("apex"), seed=7)
     assert store.read_table(tmp_path / "p.parquet", "points")["frame"].item() == 4
     made = store.describe(tmp_path / "p.parquet")["provenance"]
-    assert made["parameters"] == {"mode": "apex", "spread": 0.18, "one_based": False, "seed": 7}
+    assert made["parameters"] == {"mode": "apex", "spread": 0.18, "one_based": False, "share": 1.0, "seed": 7}
     assert [source.rsplit("/", 1)[-1] for source in made["sources"]] == ["e.parquet"]
 
 

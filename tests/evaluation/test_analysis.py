@@ -35,7 +35,7 @@ def found(rows: list[tuple[str, str, int, int]]) -> pd.DataFrame:
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     """The tables of a run of two experiments, one with two seeds, of three videos (one without an instance)."""
     folder = tmp_path_factory.mktemp("run")
-    known = videos("a1", "b1", "b2").assign(sampled_fps=30.0)
+    known = videos("a1", "b1", "b2").assign(sampled_fps=30.0, n_frames=900)
     paths = [write(folder, "videos", known), write(folder, "expressions", TRUTH)]
     first = found([("a1", "macro", 0, 19), ("b1", "micro", 5, 14), ("b2", "micro", 3, 12)])
     second = found([("a1", "macro", 0, 19), ("b1", "micro", 30, 39)])
@@ -105,7 +105,7 @@ def test_the_curve_ends_at_all_proposals(run: dict[str, pd.DataFrame]) -> None:
 
 
 def test_the_summary_holds_intervals_and_comparisons_as_plain_json(tmp_path: Path) -> None:
-    known = videos("a1").assign(sampled_fps=30.0)
+    known = videos("a1").assign(sampled_fps=30.0, n_frames=900)
     paths = [write(tmp_path, "videos", known), write(tmp_path, "expressions", TRUTH[:1])]
     file = write(tmp_path, "proposals", found([("a1", "macro", 0, 19)]))
     names = ("metrics", "counts", "matches", "summary")
@@ -120,7 +120,7 @@ def test_the_summary_holds_intervals_and_comparisons_as_plain_json(tmp_path: Pat
 
 
 def test_a_perfect_single_experiment_leaves_tables_that_can_be_read(tmp_path: Path) -> None:
-    known = videos("a1").assign(sampled_fps=30.0)
+    known = videos("a1").assign(sampled_fps=30.0, n_frames=900)
     paths = [write(tmp_path, "videos", known), write(tmp_path, "expressions", TRUTH[:1])]
     file = write(tmp_path, "proposals", found([("a1", "macro", 0, 19)]))
     out = {kind: tmp_path / "out" / f"{kind}.parquet" for kind in analysis.TABLES}
@@ -132,7 +132,7 @@ def test_a_perfect_single_experiment_leaves_tables_that_can_be_read(tmp_path: Pa
 
 
 def test_a_run_without_any_proposal_leaves_tables_that_can_be_read(tmp_path: Path) -> None:
-    known = videos("a1").assign(sampled_fps=30.0)
+    known = videos("a1").assign(sampled_fps=30.0, n_frames=900)
     paths = [write(tmp_path, "videos", known), write(tmp_path, "expressions", TRUTH[:1])]
     out = {kind: tmp_path / "out" / f"{kind}.parquet" for kind in analysis.TABLES}
     analysis.analyse_run(judge_run(*paths, {"x": {0: []}}, PARAMS), out)
@@ -142,7 +142,7 @@ def test_a_run_without_any_proposal_leaves_tables_that_can_be_read(tmp_path: Pat
 
 def test_kept_epochs_give_the_oracle_and_the_last_epoch(tmp_path: Path) -> None:
     """Two subjects, one instance each: epoch 7 finds that of a, epoch 8 that of b; the epoch chosen on others is 7."""
-    listed = pd.DataFrame({"video_id": ["a1", "b1"], "subject": ["a", "b"], "sampled_fps": 30.0})
+    listed = pd.DataFrame({"video_id": ["a1", "b1"], "subject": ["a", "b"], "sampled_fps": 30.0, "n_frames": 900})
     expressions = found([("a1", "macro", 10, 40), ("b1", "macro", 10, 40)])
     right = {7: found([("a1", "macro", 10, 40)]), 8: found([("b1", "macro", 10, 40)])}
     paths = []

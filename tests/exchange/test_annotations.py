@@ -74,8 +74,12 @@ def labels(*rows):
         (*VIDEOS.loc[i, ["subject", "video", "video_id"]], kind, *(*frames, pd.NA)[:4]) for i, kind, *frames in rows
     ]
     table = pd.DataFrame(named, columns=list(LABEL_COLUMNS))
-    types = {"native_onset": "int64", "native_apex": "Int64", "native_offset": "int64", "native_point": "Int64"}
-    return table.astype(types)
+    return table.astype(dict.fromkeys(("native_onset", "native_apex", "native_offset", "native_point"), "Int64"))
+
+
+def clicks(*rows):
+    """One click per (index of the video, class, point)."""
+    return labels(*[(i, kind, pd.NA, pd.NA, pd.NA, point) for i, kind, point in rows])
 
 
 def ordered(table):
@@ -116,6 +120,25 @@ def test_a_round_trip_gives_the_same_instances(format, tmp_path_factory, table):
     expected = table.assign(native_apex=nothing, native_point=nothing) if format == "megc" else table
     found = round_trip(table, format, tmp_path_factory.mktemp("trip"))
     pd.testing.assert_frame_equal(ordered(found), ordered(expected))
+
+
+@pytest.mark.parametrize("format", ["elan", "boris", "csv"])
+def test_clicks_and_neutral_stretches_come_back_as_they_went(format, tmp_path):
+    table = pd.concat(
+        [
+            SOME,
+            clicks((0, "macro", 0), (0, "micro", 17), (0, "macro", 16), (2, "micro", 4321)),
+            labels((1, "neutral", 9, pd.NA, 90)),
+        ],
+        ignore_index=True,
+    )
+    found = round_trip(table, format, tmp_path)
+    pd.testing.assert_frame_equal(ordered(found), ordered(table))
+
+
+def test_a_megc_list_has_no_place_for_a_click(tmp_path):
+    with pytest.raises(InputError, match="1 expressions have no onset and offset, which a MEGC list needs"):
+        export_labels({"expressions": clicks((0, "macro", 3))}, VIDEOS, "megc", tmp_path / "list.csv")
 
 
 @pytest.mark.parametrize("fps", [23.976, 25.0, 120.0, 999.0, 1000.0])
@@ -248,7 +271,7 @@ def test_entities_are_refused_in_any_encoding(tmp_path):
         ("talk,1,5,me", r"row 2: video 'talk' may be any of anna_talk, böb_talk"),
         ("film,0,5,me", r"row 2: onset '0', expected a frame number from 1 on"),
         ("film,5,1,me", r"row 2: onset 5 > offset 1"),
-        ("film,1,5,blink", r"row 2: class 'blink', expected macro or micro"),
+        ("film,1,5,blink", r"row 2: class 'blink', expected macro, micro or neutral"),
         ("film,1.5,5,me", r"row 2: onset '1.5', expected a frame number"),
         ("film,1,5,me\nfilm,,5,me\nfilm,9,5,me", r"2 labels cannot be used(.|\n)*row 3(.|\n)*row 4"),
     ],

@@ -86,15 +86,27 @@ def test_annotators_who_share_the_classes_are_one_label_set(tmp_path):
 
 
 def test_times_past_the_end_are_refused_and_short_ones_said(tmp_path, caplog):
-    """A recording of 3 s: 2.95 to 3.03 s ends with it, to a frame; 3.2 s does not. 10 ms become one frame, with a word."""
+    """A recording of 3 s: 2.95 to 3.03 s ends with it, to a frame; 3.2 s does not. 10 ms are a click, with a word."""
     film = write(tmp_path / "film.mp4", np.arange(90) / 30)
     videos = VIDEOS.assign(path=str(film), fps=0.0)
     tiers = {"micro": [(500, 510), (1000, 1000), (2950, 3030)]}
     with caplog.at_level(logging.WARNING):
-        assert frames(eaf(tmp_path / "film.eaf", FILM, tiers), videos)[:2] == [["micro", 15, 15], ["micro", 30, 30]]
-    assert caplog.text.count("less than half a frame") == 2
+        found = import_labels([eaf(tmp_path / "film.eaf", FILM, tiers)], "elan", videos)
+    assert found["native_point"].tolist()[:2] == [15, 30] and found["native_onset"].isna().tolist() == [
+        True,
+        True,
+        False,
+    ]
+    assert caplog.text.count("less than two frames: a click") == 2
     with pytest.raises(InputError, match=r"ends at 00:00:03.200, after the recording, which ends at 00:00:03.000"):
         frames(eaf(tmp_path / "film.eaf", FILM, {"micro": [(2900, 3200)]}), videos)
+
+
+def test_a_tier_of_points_holds_clicks_whatever_their_length(tmp_path):
+    path = eaf(tmp_path / "film.eaf", FILM, {"macro points": [(1000, 1500)], "ME point@A": [(2000, 2000)]})
+    found = import_labels([path], "elan", VIDEOS)
+    assert found[["class", "native_point"]].to_numpy().tolist() == [["macro", 30], ["micro", 60]]
+    assert found["native_onset"].isna().all()
 
 
 def test_a_decimal_comma_marks_an_apex(tmp_path):

@@ -1,4 +1,4 @@
-"""Write the tables of a dataset: videos, expressions, repairs, refusals."""
+"""Write the tables of a dataset: videos, expressions, clicks, neutral stretches, repairs, refusals."""
 
 from pathlib import Path
 

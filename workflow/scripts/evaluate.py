@@ -8,7 +8,7 @@ from pfes.evaluation.metrics import EvaluateParameters, Outputs, judge_run, nest
 with stage(snakemake.log[0]):
     i, o, p = snakemake.input, snakemake.output, snakemake.params
     params = build(EvaluateParameters, p.settings["evaluate"])
-    run = judge_run(i.videos, i.expressions, nested(p.proposals), params)
+    run = judge_run(i.videos, i.expressions, nested(p.proposals), params, i.clicks)
     write_evaluation(run, Outputs(o.metrics, o.counts, o.matches, o.summary), p.run)
     analyse_run(
         run, p.analysis, AnalysisFiles(p.dataset, p.chosen, nested(p.kept), p.flow, p.truth, nested(p.unlimited))

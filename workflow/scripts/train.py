@@ -12,7 +12,9 @@ with stage(snakemake.log[0]):
     i, o, p, w = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards
     snippets = {Path(path).stem: path for path in i.snippets}
     cached = CachedSource(i.cached_model[0], i.cached_features[0]) if i.cached_model else None
-    inputs = FoldInputs(snippets, i.points, i.videos, p.held_out, p.validation, next(iter(i.expressions), None), cached)
+    inputs = FoldInputs(
+        snippets, i.points, i.videos, p.held_out, p.validation, next(iter(i.expressions), None), cached, i.neutral
+    )
     model = build(ModelParameters, p.settings["model"])
     training = training_parameters({**snakemake.config["training"], **p.settings["training"]})
     stages = {name: p.settings[name] for name in ("sampling", "faces", "flow", "snippets")}

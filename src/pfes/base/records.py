@@ -10,7 +10,9 @@ Tables (pandas, one row per record; column order is the file's order)
 ----------------------------------------------------------------------
 videos       VIDEO_COLUMNS, one row per recording, with or without expressions
 expressions  EXPRESSION_COLUMNS, one row per labelled instance
-points       POINT_COLUMNS, one labelled frame per instance: all that training may see of the labels
+clicks       CLICK_COLUMNS, one row per expression of which one frame is known, and no onset or no offset
+neutral      NEUTRAL_COLUMNS, stretches that an annotator marked as without expression
+points       POINT_COLUMNS, one labelled frame per instance: all that training may see of expressions
 proposals    PROPOSAL_COLUMNS, one row per predicted interval
 """
 
@@ -18,6 +20,7 @@ import re
 from dataclasses import dataclass
 
 CLASSES = ("macro", "micro")
+NEUTRAL = "neutral"  # what sheets call a stretch without expression
 RESULT_CLASSES = (*CLASSES, "overall")  # of a table of results
 WINDOW = 17  # frames of an SW-MRO window, the shortest recording that can be used (METHOD 5)
 HALF = WINDOW // 2  # frames before and after a frame in its window; the entry of a window that is the frame itself
@@ -37,6 +40,10 @@ VIDEO_COLUMNS = (
 EXPRESSION_COLUMNS = (
     "dataset", "subject", "video", "video_id", "instance", "class", "onset", "apex", "offset",
     "native_onset", "native_apex", "native_offset", "row",
+)  # fmt: skip
+CLICK_COLUMNS = ("dataset", "subject", "video", "video_id", "instance", "class", "frame", "native_frame", "row")
+NEUTRAL_COLUMNS = (
+    "dataset", "subject", "video", "video_id", "onset", "offset", "native_onset", "native_offset", "row",
 )  # fmt: skip
 POINT_COLUMNS = ("subject", "video_id", "instance", "class", "frame")
 FRAME_COLUMNS = (
@@ -71,8 +78,11 @@ class Video:
 
     @property
     def video_id(self) -> str:
-        """Name of the recording within a run, safe as a file name."""
-        return file_name(f"{self.subject}_{self.video}")
+        """Name of the recording within a run, safe as a file name.
+
+        The same where the subject is ``anna/film``: one recording of a person who is the only one (see datasets.load).
+        """
+        return file_name(f"{self.subject.removesuffix(f'/{self.video}')}_{self.video}")
 
 
 def file_name(text: str) -> str:

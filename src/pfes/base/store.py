@@ -84,11 +84,14 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
 # The rule that writes a kind, where it has another name.
 RULES = {
     "truth": "demo_video",
-    **dict.fromkeys(("videos", "expressions", "repairs", "refusals", "blinks"), "dataset"),
+    **dict.fromkeys(("videos", "expressions", "clicks", "neutral", "repairs", "refusals", "blinks"), "dataset"),
     **dict.fromkeys(("log", "apexes"), "train"),
     "proposals": "spot",
     **dict.fromkeys(("metrics", "counts", "matches", "intervals", "differences", "protocol_table"), "evaluate"),
-    **dict.fromkeys(("by_iou", "recall_by", "precision_recall", "apex_errors", "errors"), "evaluate"),
+    **dict.fromkeys(
+        ("by_iou", "recall_by", "precision_recall", "apex_errors", "errors", "clicks_found", "review", "click_matches"),
+        "evaluate",
+    ),
     "comparison": "compare",
     "stream": "intensity_stream",
     "intensity_curves": "intensity_predict",

@@ -129,6 +129,109 @@ def snippets(
 
 
 @app.command()
+def label(
+    videos: Annotated[list[Path], typer.Argument(help="Video files, folders of numbered images, or one videos sheet.")],
+    sheet: Annotated[Path, typer.Option(help="Expressions sheet that is filled in; goes on where it stopped.")] = Path(
+        "expressions.csv"
+    ),
+    proposals: Annotated[
+        list[Path] | None, typer.Option(help="Run folder, folder of pfes spot, or table: candidates to review.")
+    ] = None,
+    order: Annotated[str | None, typer.Option(help="Candidates by time, score, or uncertain first.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
+    beside: Annotated[Path | None, typer.Option(help="A second coder's sheet to show beside.")] = None,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    port: Annotated[int, typer.Option(help="Port on this machine; 0: any that is free.")] = 0,
+) -> None:
+    """Click on expressions, or review proposals, in a page on this machine; nothing leaves it."""
+    if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
+        raise InputError('the label page needs two more packages: pip install "pfes[label]"')
+    from pfes.commands.label import open_labelling
+    from pfes.labelling.app import serve
+
+    labelling = open_labelling(
+        videos, sheet, proposals=proposals or (), order=order, beside=beside, fps=fps, experiment=experiment
+    )
+    serve(labelling, lambda address: print(f"label page: {address}\nstop with Ctrl-C", flush=True), port)
+
+
+@app.command()
+def learn(
+    expressions: Annotated[Path, typer.Argument(help="Expressions sheet: clicks, with or without intervals.")],
+    out: Annotated[Path, typer.Option(help="Folder for model.pt, its card and the held-out results.")],
+    videos: Annotated[Path | None, typer.Option(help="Videos sheet; else videos.csv beside the expressions.")] = None,
+    size: Annotated[str, typer.Option(help="small, medium or paper.")] = "small",
+    cores: Annotated[int, typer.Option(min=1, help="Processor cores.")] = 2,
+    curve: Annotated[bool, typer.Option("--curve", help="Also recall from a quarter and half of the clicks.")] = False,
+    licence: Annotated[str, typer.Option(help="Licence that the model's card names.")] = "not stated",
+) -> None:
+    """Train on your own clicks: held-out results first, then a model of all recordings for pfes spot."""
+    from pfes.commands.learn import learn as learn_from
+
+    learned = learn_from(
+        expressions,
+        videos or expressions.parent / "videos.csv",
+        out,
+        size=size,
+        cores=cores,
+        curve=curve,
+        licence=licence,
+    )
+    from pfes.report.tables import clicks_table
+
+    console.print(clicks_table(learned.found))
+    for line in learned.notes:
+        console.print(line, soft_wrap=True)
+    console.print(f"{learned.model}, {learned.card}, {learned.report}", soft_wrap=True)
+
+
+@app.command()
+def events(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    out: Annotated[Path, typer.Option(help="Folder for events and summary, CSV and Parquet.")],
+    experiment: Annotated[str | None, typer.Option(help="Experiment of the run, where it has several.")] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Videos sheet with columns condition... and stimulus_s to carry through.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; else the lowest.")] = None,
+) -> None:
+    """Write what was spotted as tables for statistics: events, and a summary per subject and condition."""
+    from pfes.commands.events import write_events
+
+    for path in write_events(run, out, experiment=experiment, sheet=videos, seed=seed):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def clips(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
+    proposals: Annotated[Path, typer.Option(help="Folder of pfes spot, or a table of proposals or events.")],
+    out: Annotated[Path, typer.Option(help="Folder for one short video per event.")],
+    margin: Annotated[float, typer.Option(min=0, help="What is shown before and after an event, s.")] = 0.5,
+    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+) -> None:
+    """Cut one short video per event out of a recording."""
+    from pfes.commands.clips import write_clips
+
+    for path in write_clips(video, proposals, out, margin_s=margin, fps=fps):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def agreement(
+    first: Annotated[Path, typer.Argument(help="Expressions sheet of one coder.")],
+    second: Annotated[Path, typer.Argument(help="Expressions sheet of the other, of the same recordings.")],
+    videos: Annotated[Path | None, typer.Option(help="Videos sheet; else videos.csv beside the first.")] = None,
+    within: Annotated[float, typer.Option(min=0, help="Clicks so far apart are one event, s.")] = 0.5,
+) -> None:
+    """Say how far two coders agree: kappa on frames, and events that both have."""
+    from pfes.labelling.agreement import agreement_of, agreement_table
+
+    listing = videos or first.parent / "videos.csv"
+    console.print(agreement_table(agreement_of(first, second, listing, within_s=within)))
+
+
+@app.command()
 def plot(
     file: Annotated[Path, typer.Argument(help="A file of snippets or of flow (.h5).")],
     out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
@@ -206,7 +309,7 @@ def summary(
 ) -> None:
     """Print the results of a run and where its report is."""
     from pfes.base import store
-    from pfes.report.tables import results_table
+    from pfes.report.tables import clicks_table, results_table
 
     if intensity:
         from pfes.intensity.comparison import rich_table
@@ -222,7 +325,9 @@ def summary(
         return
 
     results = store.read_table(run / "evaluate" / "metrics.parquet", "metrics")
-    console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
+    if len(store.read_table(run / "dataset" / "expressions.parquet", "expressions")):
+        console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
+    console.print(clicks_table(store.read_table(run / "evaluate" / "clicks_found.parquet", "clicks_found")))
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
 
 
@@ -307,7 +412,7 @@ def init(
 @app.command("export")
 def export_command(
     videos: Annotated[Path, typer.Option(help="videos.parquet of a run, or a videos sheet.")],
-    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    format: Annotated[str, typer.Option(help="megc, elan, boris or csv.")],
     out: Annotated[Path, typer.Option(help="File to write; for elan a folder, which gets one .eaf per video.")],
     expressions: Annotated[Path | None, typer.Option(help="expressions.parquet of a run, or a sheet.")] = None,
     proposals: Annotated[list[Path] | None, typer.Option(help="proposals.parquet of a run; once per fold.")] = None,
@@ -334,7 +439,7 @@ def export_command(
 def import_command(
     files: Annotated[list[Path], typer.Argument(help="Files of the other tool.")],
     videos: Annotated[Path, typer.Option(help="The videos sheet, or videos.parquet of a run.")],
-    format: Annotated[str, typer.Option(help="megc, elan or csv.")],
+    format: Annotated[str, typer.Option(help="megc, elan, boris or csv.")],
     out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
     labels: Annotated[str, typer.Option(help="Which tiers of ELAN files: expressions or proposals.")] = "expressions",
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,

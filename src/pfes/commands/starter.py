@@ -26,9 +26,10 @@ run: {run}
 dataset:
   name: generic
   videos: {videos}  # subject, video, path; optional fps: needed for folders of images
-  expressions: {expressions}  # subject, video, onset, offset, class; optional apex, point
+  expressions: {expressions}  # subject, video, class, and onset and offset, or point
   first_frame: 0  # number that the sheets give to the first frame, 0 or 1; or named: as the images are
 
+# Expressions of which you know one frame need no onset and offset: docs/clicks.md
 # points:
 #   mode: given  # train from your annotators' own clicks, the column point
 

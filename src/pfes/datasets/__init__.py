@@ -5,12 +5,13 @@ is fast enough to run while Snakemake reads the workflow. ``write_dataset`` then
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pfes.base.errors import InputError
 from pfes.datasets import casme2, casme3, demo, generic, samm_lv
-from pfes.datasets.release import Release
+from pfes.datasets.release import REPAIR_COLUMNS, Release, joined, table
 from pfes.datasets.tables import write_dataset
 
 __all__ = ["ADAPTERS", "RELEASED", "load", "write_dataset"]
@@ -56,4 +57,40 @@ def load(
         raise InputError(f"dataset {name}: several videos are called {doubled[0]!r}; give each (subject, video) once")
     if not names:
         raise InputError(f"dataset {name}: no video is listed; expected at least one")
-    return release
+    return release if name in RELEASED else by_recording(release)
+
+
+def by_recording(release: Release) -> Release:
+    """Return a release of one subject and several recordings with every recording as a subject, ``anna/film``.
+
+    Then folds leave one recording out, intervals are over recordings, and all that tells subjects apart tells these apart.
+    Any other release comes back as it is. Each renaming is a repair.
+    """
+    if len({video.subject for video in release.videos}) > 1 or len(release.videos) < 2:
+        return release
+    units = {video.video_id: f"{video.subject}/{video.video}" for video in release.videos}
+    notes = [
+        (
+            0,
+            video.video_id,
+            "subject",
+            video.subject,
+            units[video.video_id],
+            "one subject: each recording stands for one",
+        )
+        for video in release.videos
+    ]
+    labels = {
+        name: rows.assign(subject=rows["video_id"].map(units).astype(object))
+        for name, rows in (
+            ("expressions", release.expressions),
+            ("clicks", release.clicks),
+            ("neutral", release.neutral),
+        )
+    }
+    return replace(
+        release,
+        videos=tuple(replace(video, subject=units[video.video_id]) for video in release.videos),
+        repairs=joined(release.repairs, table(notes, REPAIR_COLUMNS)),
+        **labels,
+    )

@@ -88,7 +88,9 @@ def make_folds(instances: Mapping[str, int], params: FoldParameters) -> list[Fol
     """
     subjects = sorted(instances)
     if len(subjects) < 2:
-        raise InputError("the videos have one subject only; testing on subjects never seen needs at least two")
+        raise InputError(
+            "one recording of one subject only; testing on what was never seen needs at least two recordings"
+        )
     if params.scheme not in SCHEMES:
         raise InputError(f"folds.scheme: {params.scheme!r} is not known; expected one of {', '.join(SCHEMES)}")
     if params.scheme == "groups":

@@ -1,12 +1,15 @@
 """Anybody's recordings: two sheets, CSV or Parquet, one row per record; or just a folder of videos.
 
-videos       subject, video, path; optional dataset, fps (native frames per second; empty: what the file says).
+videos       subject, video, path; optional dataset, fps (native frames per second; empty: what the file says), and for
+             ``pfes events`` columns whose names begin with condition, and stimulus_s (when the stimulus begins, s).
              ``path`` is a video file or a folder of numbered images, relative to the sheet's folder or absolute.
              A folder instead of a sheet: every video file in it, each its own subject, both named by the file.
-expressions  subject, video, onset, offset, class (macro or micro); optional dataset, apex (empty, / or -1: the midpoint),
-             point (an annotator's click, for points.mode given). Native frames, inclusive; ``first_frame`` of the config
-             is the number of the first frame, 0 or 1, or ``named``: a frame of a folder has the number in its name (in a
-             video file the first is 0). None: recordings without labels, such as a challenge's test set.
+expressions  subject, video, class (macro, micro, or neutral: a stretch without expression), and one frame at least: point
+             (an annotator's click), apex, or onset and offset; optional dataset. Or the same in seconds (point_s, ...); see
+             ``marks``. Native frames, inclusive; ``first_frame`` of the config is the number of the first frame, 0 or 1,
+             or ``named``: a frame of a folder has the number in its name (in a video file the first is 0). An interval
+             without apex (empty, / or -1) takes its midpoint. None: recordings without labels, such as a challenge's test
+             set.
              Classes may be written as people do (names.class_of): Macro, MaE, ME, micro-expression, ...
 
 Names are made clean (base.names). Subjects that then look alike (Anna and anna, 1 and 01) stop the run, unless
@@ -14,8 +17,10 @@ Names are made clean (base.names). Subjects that then look alike (Anna and anna,
 Row numbers in messages are the sheet's own: the header is row 1.
 """
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +28,30 @@ import pandas as pd
 
 from pfes.base import names
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES, Video
+from pfes.base.records import NEUTRAL, Video
 from pfes.datasets.folders import recordings
 from pfes.datasets.labels import odd_lengths, overlaps
-from pfes.datasets.release import LABEL_COLUMNS, REFUSAL_COLUMNS, REPAIR_COLUMNS, Release, empty, table
-from pfes.datasets.sheets import blank, number, read_csv, whole
+from pfes.datasets.marks import MARKS, SECONDS, Mark, read_mark
+from pfes.datasets.release import (
+    CLICK_LABELS,
+    LABEL_COLUMNS,
+    NEUTRAL_LABELS,
+    REFUSAL_COLUMNS,
+    REPAIR_COLUMNS,
+    Release,
+    empty,
+    table,
+)
+from pfes.datasets.sheets import blank, number, read_csv
 from pfes.media.clock import FASTEST, SLOWEST
 
-VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps")}
+VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps", "stimulus_s")}
+CONDITION = re.compile(r"condition[\w ]*")  # columns of the videos sheet that pfes events carries through
 NAMES = ("dataset", "subject", "video", "vid")
 EXPRESSION_SHEET = {
-    "required": ("subject", "video", "onset", "offset", "class"),
-    "optional": ("dataset", "apex", "point"),
+    "required": ("subject", "video", "class"),
+    "optional": ("dataset", *MARKS, *SECONDS),
 }
-NO_APEX = -1  # what sheets hold, beside sheets.NO_VALUE, where none was annotated
 
 
 def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
@@ -62,8 +77,13 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
             videos, empty(LABEL_COLUMNS), empty(REPAIR_COLUMNS), empty(REFUSAL_COLUMNS), tuple(sources), first
         )
     sheet = Path(settings["expressions"])
-    expressions, repairs = _expressions(sheet, read_sheet(sheet, EXPRESSION_SHEET), videos, first)
-    return Release(videos, expressions, repairs, empty(REFUSAL_COLUMNS), (*sources, str(sheet)), first, named)
+    found = _labels(sheet, read_sheet(sheet, EXPRESSION_SHEET), videos, first)
+    if named and any(name.endswith("_s") for name in (*found.expressions, *found.clicks, *found.neutral)):
+        raise InputError(f"{sheet}: rows in seconds, but first_frame is named; write frame numbers, or first_frame: 0")
+    return Release(
+        videos, found.expressions, found.repairs, empty(REFUSAL_COLUMNS), (*sources, str(sheet)), first, named,
+        clicks=found.clicks, neutral=found.neutral,
+    )  # fmt: skip
 
 
 def load_imported(settings: Mapping[str, Any], folder: Path | None = None) -> Release:
@@ -85,6 +105,8 @@ def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFra
     rows = _read(path, columns["required"])
     rows.columns = [names.clean(str(column)) for column in rows.columns]
     known = columns["required"] + columns["optional"]
+    if columns is VIDEO_SHEET:
+        rows = rows[[name for name in rows.columns if not CONDITION.fullmatch(name)]]
     unknown = [column for column in rows.columns if column not in known]
     missing = [column for column in columns["required"] if column not in rows.columns]
     if unknown or missing:
@@ -149,69 +171,124 @@ def _on_disk(path: Path) -> Path:
     return path if path.exists() else next((form for form in forms if form.exists()), path)
 
 
-def _expressions(
-    sheet: Path, rows: pd.DataFrame, videos: tuple[Video, ...], first: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+@dataclass(frozen=True)
+class _Labels:
+    """What an expressions sheet holds: LABEL_COLUMNS, CLICK_LABELS, NEUTRAL_LABELS and REPAIR_COLUMNS."""
+
+    expressions: pd.DataFrame
+    clicks: pd.DataFrame
+    neutral: pd.DataFrame
+    repairs: pd.DataFrame
+
+
+def _labels(sheet: Path, rows: pd.DataFrame, videos: tuple[Video, ...], first: int) -> _Labels:
     by_name = {(video.subject, video.video): video for video in videos}
     subjects = {video.subject for video in videos}
-    written = rows["apex"].to_dict()
-    rows = rows.assign(
-        apex=rows["apex"].map(lambda cell: "" if blank(cell) or number(cell) == NO_APEX else cell),
-        point=rows["point"].map(lambda cell: "" if blank(cell) else cell),
-        **{"class": rows["class"].map(lambda cell: names.class_of(cell) or cell)},
-    )
-    problems = _repeated(rows)
-    labels: list[tuple[Any, ...]] = []
+    problems: list[str] = []
     repairs: list[tuple[Any, ...]] = []
-    points: list[int | None] = []
+    found: dict[str, list[dict[str, Any]]] = {"expressions": [], "clicks": [], "neutral": []}
+    seen: dict[tuple[Any, ...], Any] = {}
     for row, cells in rows.iterrows():
-        found = _problem(cells, by_name, subjects, first)
-        if found:
-            problems.append(f"row {row}: {found}")
+        try:
+            video = _video_of(cells, by_name, subjects)
+            mark = read_mark(cells, first)
+        except InputError as error:
+            problems.append(f"row {row}: {error}")
             continue
-        video = by_name[cells["subject"], cells["video"]]
-        onset, offset = (int(number(cells[name]) or 0) - first for name in ("onset", "offset"))
-        apex = int(number(cells["apex"]) or 0) - first if cells["apex"] else (onset + offset) // 2
-        if not cells["apex"]:
-            repairs.append((row, video.video_id, "apex", written[row], apex + first, "no apex: midpoint"))
-        whose = (video.dataset, video.subject, video.video, video.video_id)
-        labels.append((*whose, len(labels), cells["class"], onset, apex, offset, row))
-        points.append(int(number(cells["point"]) or 0) - first if cells["point"] else None)
+        key = (
+            video.video_id,
+            *(
+                (mark.kind, mark.seconds, mark.onset, mark.offset)
+                if mark.interval
+                else (mark.kind, mark.seconds, mark.click)
+            ),
+        )
+        if key in seen:
+            what = "same as" if mark.interval else f"a second {mark.kind} click on the frame of"
+            problems.append(f"row {row}: {what} row {seen[key]}")
+        seen.setdefault(key, row)
+        if mark.kind != NEUTRAL and mark.interval and mark.apex is None:
+            repairs.append(_midpoint(row, video.video_id, mark, cells, first))
+        if not mark.interval and (mark.onset, mark.offset) != (None, None):
+            end = "onset" if mark.offset is None else "offset"
+            repairs.append((row, video.video_id, "row", f"{end} alone", "kept", "no interval: the one frame is used"))
+        label = {name: getattr(video, name) for name in ("dataset", "subject", "video", "video_id")}
+        kind = "neutral" if mark.kind == NEUTRAL else "expressions" if mark.interval else "clicks"
+        label |= (
+            {}
+            if kind == "neutral"
+            else {"instance": len(found["expressions"]) + len(found["clicks"]), "class": mark.kind}
+        )
+        found[kind].append(label | _frames_of(mark, kind) | {"row": row})
+    problems += _in_neutral(found)
     _stop(sheet, problems)
-    expressions = table(labels, LABEL_COLUMNS)
-    if any(point is not None for point in points):
-        expressions["native_point"] = pd.array(points, dtype="Int64")
-    return expressions, table([*repairs, *overlaps(expressions, first), *odd_lengths(expressions)], REPAIR_COLUMNS)
+    expressions, clicks, neutral = (
+        _table(found[name], columns)
+        for name, columns in (("expressions", LABEL_COLUMNS), ("clicks", CLICK_LABELS), ("neutral", NEUTRAL_LABELS))
+    )
+    framed = expressions[expressions["native_onset"] >= 0]
+    repairs += [*overlaps(framed, first), *odd_lengths(framed)]
+    return _Labels(expressions, clicks, neutral, table(repairs, REPAIR_COLUMNS))
 
 
-def _repeated(rows: pd.DataFrame) -> list[str]:
-    columns = ["subject", "video", "class", "onset", "offset"]
-    again = rows[rows.duplicated(columns)]
-    first = {key: group.index[0] for key, group in rows.groupby(columns)} if len(again) else {}
-    return [
-        f"row {row}: same as row {first[tuple(cells[name] for name in columns)]}" for row, cells in again.iterrows()
-    ]
+def _in_neutral(found: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Yield a line for every click that lies in a stretch marked as without expression, where both count in one unit."""
+    for unit in ("native_{}", "{}_s"):
+        names = [unit.format(name) for name in ("frame", "point", "onset", "offset")]
+        for label in (*found["clicks"], *found["expressions"]):
+            click = next((label[name] for name in names[:2] if label.get(name) not in (None, -1)), None)
+            for still in found["neutral"] if click is not None else ():
+                onset, offset = (still.get(name, -1) for name in names[2:])
+                if still["video_id"] == label["video_id"] and 0 <= onset <= click <= offset:
+                    yield f"row {label['row']}: its click lies in the neutral stretch of row {still['row']}"
 
 
-def _problem(cells: pd.Series, by_name: Mapping[tuple[str, str], Video], subjects: set[str], first: int) -> str | None:
-    if cells["class"] not in CLASSES:
-        return f"class {cells['class']!r}, expected {' or '.join(CLASSES)}"
+def _video_of(cells: pd.Series, by_name: Mapping[tuple[str, str], Video], subjects: set[str]) -> Video:
     if cells["subject"] not in subjects:
-        return f"subject {cells['subject']!r} has no video in the videos sheet"
+        raise InputError(f"subject {cells['subject']!r} has no video in the videos sheet")
     if (cells["subject"], cells["video"]) not in by_name:
-        return f"video {cells['video']!r} of subject {cells['subject']!r} is not in the videos sheet"
-    for name in ("onset", "apex", "offset", "point"):
-        value = whole(cells[name])
-        if (cells[name] or name in ("onset", "offset")) and (value is None or value < first):
-            seconds = ", not seconds" if value is None and number(cells[name]) is not None else ""
-            return f"{name} {cells[name]!r}, expected a frame number from {first} on{seconds}"
-    onset, offset = whole(cells["onset"]) or 0, whole(cells["offset"]) or 0
-    if onset > offset:
-        return f"onset {cells['onset']} > offset {cells['offset']}"
-    for name in ("apex", "point"):
-        if cells[name] and not onset <= (whole(cells[name]) or 0) <= offset:
-            return f"{name} {cells[name]} lies outside of {cells['onset']}..{cells['offset']}"
-    return None
+        raise InputError(f"video {cells['video']!r} of subject {cells['subject']!r} is not in the videos sheet")
+    return by_name[cells["subject"], cells["video"]]
+
+
+def _middle(mark: Mark) -> float:
+    assert mark.onset is not None and mark.offset is not None
+    return (mark.onset + mark.offset) / 2 if mark.seconds else (mark.onset + mark.offset) // 2
+
+
+def _midpoint(row: Any, video_id: str, mark: Mark, cells: pd.Series, first: int) -> tuple[Any, ...]:
+    column = "apex_s" if mark.seconds else "apex"
+    value = f"{_middle(mark):g}" if mark.seconds else int(_middle(mark)) + first
+    return row, video_id, column, cells[column], value, "no apex: midpoint"
+
+
+def _frames_of(mark: Mark, kind: str) -> dict[str, float | None]:
+    """Return the cells of a label by column: native frames, or seconds beside native frames that are not yet known."""
+    if kind == "clicks":
+        values: dict[str, float | None] = {"frame": mark.click}
+    else:
+        values = {"onset": mark.onset, "offset": mark.offset}
+    if kind == "expressions":
+        values |= {"apex": _middle(mark) if mark.apex is None else mark.apex, "point": mark.point}
+    found: dict[str, float | None] = {}
+    for name, value in values.items():
+        known = value if not mark.seconds else -1
+        found[f"native_{name}"] = None if value is None else known
+        if mark.seconds:
+            found[f"{name}_s"] = value
+    return found
+
+
+def _table(found: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return labels as a table; ``native_point`` and columns of seconds are added where a label has them."""
+    if not found:
+        return empty(columns)
+    made = pd.DataFrame(found)
+    extra = [name for name in made.columns if name not in columns and made[name].notna().any()]
+    whole_ = {
+        name: "Int64" if name == "native_point" else "int64" for name in made.columns if name.startswith("native_")
+    }
+    return made.astype(whole_)[[*columns, *extra]].astype({name: "float64" for name in extra if name.endswith("_s")})
 
 
 def _stop(sheet: Path, problems: list[str]) -> None:

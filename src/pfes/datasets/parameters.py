@@ -21,7 +21,7 @@ class DatasetParameters:
     )
     expressions: str | None = setting(
         "config/expressions.csv",
-        "generic: sheet of labels (subject, video, onset, offset, class; optional dataset, apex, point); null is none",
+        "generic: sheet of labels (subject, video, class, and onset and offset, or one frame: point); null is none",
     )
     first_frame: int | str = setting(
         0,

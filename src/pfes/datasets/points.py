@@ -3,6 +3,7 @@
 Conventions
 -----------
 Frames are sampled frames, 0-based; an instance is inclusive ``[onset, offset]``, its length d = offset - onset + 1.
+An expression of which one frame alone is known (table ``clicks``) has that frame as its point, whatever the mode.
 Modes: ``gaussian`` N(apex, (spread d)^2) truncated to the instance, ``apex`` the apex itself, ``uniform`` any frame
 of the instance, ``middle`` its midpoint, ``given`` an annotator's own click (column ``point`` of the expressions). The
 released points of P-FES (arXiv 2511.16952) have a standard deviation of .17 to .18 d around the apex; ``gaussian`` with
@@ -45,6 +46,12 @@ class PointParameters:
         "where the labelled frame of an expression lies: gaussian, apex, uniform, middle or given (column point of the expressions)",
     )
     spread: float = setting(0.18, "standard deviation of gaussian, share of the duration", minimum=0.001, maximum=10)
+    share: float = setting(
+        1.0,
+        "share of the points that is kept, drawn anew for each seed: what is found with fewer clicks",
+        exclusiveMinimum=0,
+        maximum=1,
+    )
     one_based: bool = setting(
         False, "frames as the release of GIM reads those of CAS(ME)^2: counted from 1 where features count from 0"
     )
@@ -56,15 +63,42 @@ class PointParameters:
             raise InputError(f"points: spread {self.spread} must be above 0 (share of the instance's length)")
 
 
-def write_points(expressions_path: Path | str, out_path: Path | str, params: PointParameters, seed: int) -> None:
-    """Draw one point per row of an ``expressions`` table and write the ``points`` table."""
+def write_points(
+    expressions_path: Path | str,
+    out_path: Path | str,
+    params: PointParameters,
+    seed: int,
+    clicks_path: Path | str | None = None,
+) -> None:
+    """Draw one point per row of an ``expressions`` table, add those of ``clicks``, and write the ``points`` table."""
     expressions = store.read_table(expressions_path, "expressions")
-    made = provenance.record("points", {**asdict(params), "seed": seed}, [expressions_path])
+    sources = [expressions_path, *([clicks_path] if clicks_path else [])]
+    made = provenance.record("points", {**asdict(params), "seed": seed}, sources)
     points = draw_points(expressions, params, seed)
     if params.one_based:  # one later, as far as a frame of the video is known to be there
         last = expressions.groupby("video_id")["offset"].max()
         points["frame"] = np.minimum(points["frame"] + 1, points["video_id"].map(last)).astype(np.int64)
+    if clicks_path:
+        points = with_clicks(points, store.read_table(clicks_path, "clicks"))
+    points = some_points(points, params.share, seed)
     store.write_table(out_path, "points", points, made)
+
+
+def some_points(points: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Return a share of the points of each class, rounded, at least one; of one seed a smaller share is part of a larger."""
+    names = zip(points["video_id"], points["instance"], strict=True)
+    drawn = pd.Series(
+        [_generator(seed, video_id, f"kept {instance}").random() for video_id, instance in names], points.index
+    )
+    place = drawn.groupby(points["class"]).rank(method="first")
+    count = points.groupby("class")["instance"].transform("size")
+    return points[place <= np.maximum(np.rint(share * count), 1)].reset_index(drop=True)
+
+
+def with_clicks(points: pd.DataFrame, clicks: pd.DataFrame) -> pd.DataFrame:
+    """Return ``points`` and the rows of ``clicks`` as one table, in the order of their instances."""
+    parts = [part for part in (points, clicks[list(POINT_COLUMNS)]) if len(part)] or [points]
+    return pd.concat(parts).sort_values("instance", kind="stable", ignore_index=True)
 
 
 def draw_points(expressions: pd.DataFrame, params: PointParameters, seed: int) -> pd.DataFrame:

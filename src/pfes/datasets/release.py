@@ -1,6 +1,6 @@
 """What an adapter returns: a dataset as released, with native frames, before any recording is opened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,8 @@ REFUSAL_COLUMNS = ("row", "video_id", "reason")
 BLINK_COLUMNS = (
     "dataset", "subject", "video", "video_id", "native_onset", "native_apex", "native_offset", "row",
 )  # fmt: skip
+CLICK_LABELS = ("dataset", "subject", "video", "video_id", "instance", "class", "native_frame", "row")
+NEUTRAL_LABELS = ("dataset", "subject", "video", "video_id", "native_onset", "native_offset", "row")
 BAD_BLINK = "blink that cannot be used"  # the rule of its repair: blinks are no labels, none is refused
 
 
@@ -40,6 +42,11 @@ class Release:
         offset beyond the last frame is repaired: official releases, and sheets that say so. Otherwise labels count frames.
     blinks
         BLINK_COLUMNS, where the release labels them: eye blinks, which are no expressions.
+    clicks, neutral
+        CLICK_LABELS, NEUTRAL_LABELS: expressions without onset or offset, and stretches marked as without expression.
+
+    In ``expressions``, ``clicks`` and ``neutral`` a sheet may count seconds: then there are columns ``onset_s``, ``frame_s``
+    and so on, and where they hold a number the native frame beside is not yet known (-1).
     """
 
     videos: tuple[Video, ...]
@@ -50,11 +57,19 @@ class Release:
     first_frame: int = 0
     by_file_number: bool = False
     blinks: pd.DataFrame | None = None
+    clicks: pd.DataFrame = field(default_factory=lambda: empty(CLICK_LABELS))
+    neutral: pd.DataFrame = field(default_factory=lambda: empty(NEUTRAL_LABELS))
+
+    @property
+    def labelled(self) -> list[str]:
+        """Return the subject of every expression, with or without an interval."""
+        return [*self.expressions["subject"], *self.clicks["subject"]]
 
 
 def empty(columns: tuple[str, ...]) -> pd.DataFrame:
     """Return a table without rows."""
-    return pd.DataFrame({column: pd.Series(dtype="int64" if column == "row" else "object") for column in columns})
+    whole = {name for name in columns if name in ("row", "instance") or name.startswith("native_")}
+    return pd.DataFrame({column: pd.Series(dtype="int64" if column in whole else "object") for column in columns})
 
 
 def table(rows: list[tuple[object, ...]], columns: tuple[str, ...]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
-from pfes.base.records import EXPRESSION_COLUMNS, VIDEO_COLUMNS, Video
+from pfes.base.records import CLICK_COLUMNS, EXPRESSION_COLUMNS, NEUTRAL_COLUMNS, VIDEO_COLUMNS, Video
 from pfes.datasets.release import (
     BAD_BLINK,
     BLINK_COLUMNS,
@@ -41,7 +41,9 @@ Rows = list[tuple[Any, ...]]
 def write_dataset(
     release: Release, folder: Path | str, sampling: decode.SamplingParameters, settings: Mapping[str, Any]
 ) -> None:
-    """Count the frames of every video and write videos, expressions, repairs and refusals (Parquet) to ``folder``.
+    """Count the frames of every video and write the tables (Parquet) to ``folder``.
+
+    Tables: videos, expressions, clicks, neutral, repairs, refusals.
 
     A video that cannot be decoded keeps its row with the reason in ``refused``; so do its expressions, which then
     count as missed. Where only labels were read (a video's ``path`` is empty), frames stay uncounted. Blinks are
@@ -52,12 +54,18 @@ def write_dataset(
     clocks = {row["video_id"]: clock for row, clock in counted}
     repairs: Rows = []
     refusals: Rows = []
-    located = _located(release, release.expressions, videos, repairs, refusals)
+    timed = {name: _timed(getattr(release, name), clocks) for name in ("expressions", "clicks", "neutral")}
+    located = _located(release, timed["expressions"], videos, repairs, refusals)
     if not release.by_file_number:
         repairs += _lost_before(located, clocks)
     expressions = _sampled(located, videos, clocks, sampling)
+    found = {
+        name: _sampled(_inside(release, timed[name], videos, refusals), videos, clocks, sampling)
+        for name in ("clicks", "neutral")
+    }
     clicks = [name for name in ("point",) if name in expressions]
     tables = {"videos": videos, "expressions": expressions[[*EXPRESSION_COLUMNS, *clicks]]}
+    tables |= {"clicks": found["clicks"][list(CLICK_COLUMNS)], "neutral": found["neutral"][list(NEUTRAL_COLUMNS)]}
     if release.blinks is not None:
         unusable: Rows = []
         tables["blinks"] = _located(release, release.blinks, videos, repairs, unusable, "blink: ")[list(BLINK_COLUMNS)]
@@ -119,6 +127,46 @@ def _located(
     return labels[np.asarray(keep, bool)]
 
 
+def _timed(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock]) -> pd.DataFrame:
+    """Return labels whose seconds have become the native frames nearest to them."""
+    columns = [name for name in labels if str(name).endswith("_s")]
+    frames = {}
+    for column in columns:
+        native = f"native_{str(column).removesuffix('_s')}"
+        found = [
+            frame if np.isnan(second) else int(clocks[video_id].frames(np.array([second]))[0])
+            for video_id, frame, second in zip(labels["video_id"], labels[native], labels[column], strict=True)
+        ]
+        frames[native] = pd.array(found, labels[native].dtype)
+    return labels.drop(columns=columns).assign(**frames)
+
+
+def _inside(release: Release, labels: pd.DataFrame, videos: pd.DataFrame, refusals: Rows) -> pd.DataFrame:
+    """Return clicks or neutral stretches with frames of the recordings; one beyond the end, or a second click, is refused."""
+    n_native = dict(zip(videos["video_id"], videos["n_native"], strict=True))
+    paths = dict(zip(videos["video_id"], videos["path"], strict=True))
+    columns = [str(name) for name in labels if str(name).startswith("native_")]
+    seen: dict[tuple[Any, ...], int] = {}
+    kept = []
+    for label in records(labels):
+        video_id, last, problem = label["video_id"], max(label[name] for name in columns), ""
+        if n_native.get(video_id):
+            numbers = _numbers(Path(paths[video_id]), n_native[video_id], release.first_frame)
+            if release.by_file_number:
+                wanted = {name: label[name] + release.first_frame for name in columns}
+                label |= {name: int(np.searchsorted(numbers, number)) for name, number in wanted.items()}
+                last = max(label[name] for name in columns)
+            if last >= n_native[video_id]:
+                what = "click" if "native_frame" in label else "neutral stretch"
+                problem = f"{what} lies beyond the last frame {numbers[-1]} of {video_id}"
+        if "native_frame" in label and not problem:
+            first = seen.setdefault((video_id, label["class"], label["native_frame"]), label["row"])
+            problem = "" if first == label["row"] else f"a second {label['class']} click on the frame of row {first}"
+        refusals += [(label["row"], video_id, problem)] if problem else []
+        kept += [] if problem else [label]
+    return pd.DataFrame(kept, columns=labels.columns) if kept else labels.iloc[:0]
+
+
 def _lost_before(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock]) -> Iterator[tuple[Any, ...]]:
     """Yield a note on every label that counts frames and has time without frames before it."""
     for label in records(labels):
@@ -173,7 +221,7 @@ def _sampled(
             pd.NA if pd.isna(frame) else int(clocks[video_id].sampled(frame, sampling, n_frames[video_id] or 10**9))
             for video_id, frame in zip(labels["video_id"], labels[name], strict=True)
         ]
-        for name in (*FRAMES, "native_point")
+        for name in (*FRAMES, "native_point", "native_frame")
         if name in labels
     }
     return labels.assign(

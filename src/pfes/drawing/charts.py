@@ -124,7 +124,15 @@ def error_kinds(table: pd.DataFrame) -> Figure:
     return plotting.with_legend(figure, handles, labels)
 
 
-def _lines(table: pd.DataFrame, x: str, y: str, x_label: str, y_label: str, kinds: Sequence[str]) -> Figure:
+def review(table: pd.DataFrame) -> Figure:
+    """Draw the recall of clicks over the minutes of a review; columns experiment, class, minutes, recall."""
+    most = float(table["minutes"].max()) * 1.02
+    return _lines(table, "minutes", "recall", "minutes of review", "recall", list(MARKERS), most)
+
+
+def _lines(
+    table: pd.DataFrame, x: str, y: str, x_label: str, y_label: str, kinds: Sequence[str], most: float = 1.0
+) -> Figure:
     names, kinds = _names(table), [kind for kind in kinds if (table["class"] == kind).any()]
     figure, panels = plotting.panels(len(kinds), 2.5)
     for axes, kind in zip(panels, kinds, strict=True):
@@ -133,7 +141,7 @@ def _lines(table: pd.DataFrame, x: str, y: str, x_label: str, y_label: str, kind
             colour, dashes = plotting.curve_style(index)
             axes.plot(rows[x], rows[y], color=colour, linestyle=dashes, linewidth=1.4)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlim(0, 1)
+        axes.set_xlim(0, most)
         axes.set_title(kind, loc="left", color=INK)
         axes.set_xlabel(x_label, color=INK)
     panels[0].set_ylabel(y_label, color=INK)
@@ -157,6 +165,7 @@ _CHARTS: tuple[tuple[str, str, str, str, Callable[[pd.DataFrame], Figure]], ...]
     ("f1", "intervals", "F1 with intervals", "F1 of each class and of both together, with bootstrap intervals over subjects.", forest),
     ("f1_by_iou", "by_iou", "F1 over IoU", "F1 as a match is made to need a larger overlap; 0.5 is the usual choice.", f1_by_iou),
     ("precision_recall", "precision_recall", "Precision and recall", "Precision over recall as the least score of a proposal falls.", precision_recall),
+    ("review", "review", "Recall against minutes of review", "Share of the clicks that are found by the time a reviewer has looked at so many proposals, the surest first.", review),
     ("recall_by_duration", "recall_by", "Recall by duration", "Share of the labelled instances that were found, by their duration; n: instances.", recall_by),
     ("recall_by_amplitude", "recall_by", "Recall by amplitude", "Share of the labelled instances that were found, by their true displacement at the apex, px of the crop; n: instances.", recall_by),
     ("error_kinds", "errors", "Kinds of errors", "Missed instances and false positives by kind, first seed of each experiment.", error_kinds),

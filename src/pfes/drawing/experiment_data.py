@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pfes.base import store
-from pfes.base.records import CLASSES
+from pfes.base.records import CLASSES, EXPRESSION_COLUMNS
 from pfes.drawing import figures
 from pfes.drawing.comparison_figures import LabelCurve, apex_distance_figure, label_figure, stretch_figure
 from pfes.drawing.figures import CURVES
@@ -50,11 +50,25 @@ def write_label_figure(
     """Draw pseudo-labels of a fold's model against truth, SVG; see ``label_curves``."""
     from pfes.training.model import load_model
 
-    points, expressions = store.read_table(points_path, "points"), store.read_table(expressions_path, "expressions")
+    points, expressions = store.read_table(points_path, "points"), _labelled(expressions_path)
     meta = load_model(model_path)[1]
     title = f"{meta['experiment']}, without {', '.join(meta['held_out'])}, seed {meta['seed']}: pseudo-labels at the end of training"
     curves = label_curves(model_path, snippet_paths, points, expressions, truth_paths)
     _write(out_path, label_figure(curves, title), "pseudo-labels of training instances against their true intervals")
+
+
+def with_clicks(expressions: pd.DataFrame, clicks: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of expressions with the clicks as rows of one frame: its onset, apex and offset."""
+    frames = {name: clicks["frame"] for name in ("onset", "apex", "offset")}
+    frames |= {f"native_{name}": clicks["native_frame"] for name in ("onset", "apex", "offset")}
+    rows = clicks.assign(**frames)[list(EXPRESSION_COLUMNS)]
+    return pd.concat([part for part in (expressions, rows) if len(part)] or [expressions], ignore_index=True)
+
+
+def _labelled(path: Path | str) -> pd.DataFrame:
+    """Return the expressions at ``path`` with the clicks beside them, where there are some."""
+    expressions, beside = store.read_table(path, "expressions"), Path(path).with_name("clicks.parquet")
+    return with_clicks(expressions, store.read_table(beside, "clicks")) if beside.exists() else expressions
 
 
 def write_apex_figure(
@@ -77,7 +91,7 @@ def write_stretch_figure(
     out_path: Path | str,
 ) -> None:
     """Draw the intensity of the first SHOWN experiments where two expressions follow each other most closely, SVG."""
-    expressions, videos = store.read_table(expressions_path, "expressions"), store.read_table(videos_path, "videos")
+    expressions, videos = _labelled(expressions_path), store.read_table(videos_path, "videos")
     curves = {name: store.read_videos(paths, "scores", "intensity") for name, paths in list(scores.items())[:SHOWN]}
     lengths = {video: len(curve) for found in curves.values() for video, curve in found.items()}
     place = closest_pair(expressions, lengths)

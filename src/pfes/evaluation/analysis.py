@@ -12,6 +12,7 @@ and ``errors`` (always ``strict``, where an error has one meaning).
     precision_recall  experiment, class, score, tp, fp, fn, precision, recall, f1
     apex_errors       experiment, class, n, median_frames (of |error|), mean_share (of |error| / duration)
     errors            experiment, seed and pfes.evaluation.error_analysis.ERROR_COLUMNS
+    clicks_found, review, click_matches   see pfes.evaluation.clicks; of all proposals, whatever the protocol
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ from pfes.evaluation.breakdown import (
     recall_by_subject,
     true_amplitudes,
 )
+from pfes.evaluation.clicks import click_tables
 from pfes.evaluation.counts import Judged, judge
 from pfes.evaluation.error_analysis import find_errors, video_causes
 from pfes.evaluation.metrics import Files, JudgedRun, Key, stack
@@ -41,6 +43,7 @@ from pfes.evaluation.protocol_table import Kept, Runs, protocol_table
 
 TABLES = (
     "intervals", "differences", "protocol_table", "by_iou", "recall_by", "precision_recall", "apex_errors", "errors",
+    "clicks_found", "review", "click_matches",
 )  # fmt: skip
 
 Property = tuple[pd.Series, Sequence[float], str]  # of each instance, edges of its bins, unit
@@ -107,6 +110,9 @@ def analyse_run(run: JudgedRun, out: Mapping[str, Path | str], files: AnalysisFi
         ),
         "apex_errors": _apex_errors(judged, expressions, runs),
         "errors": stack(errors),
+        **click_tables(
+            videos, expressions, run.clicks, _by_experiment(run.everything), strict, params.review_s, params.bootstrap
+        ),
     }
     for kind in TABLES:
         store.write_table(out[kind], kind, tables[kind], run.made)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pfes.base import store
 from pfes.base.intervals import as_intervals, lengths
 from pfes.base.records import RESULT_CLASSES
-from pfes.evaluation.counts import judge, ratios_by_class
+from pfes.evaluation.counts import judge, numbers, ratios_by_class
 
 Floats = NDArray[np.float64]
 
@@ -142,8 +142,7 @@ def apex_errors(matches: pd.DataFrame, expressions: pd.DataFrame, proposals: pd.
     pairs = matches[(matches["instance"] >= 0) & (matches["proposal"] >= 0)]
     key = pd.MultiIndex.from_frame(pairs[["video_id", "instance"]])
     truth = expressions.set_index(_index(expressions)).reindex(key)
-    number = proposals.groupby("video_id", sort=False).cumcount()
-    found = proposals.set_index([proposals["video_id"], number]).reindex(
+    found = proposals.set_index([proposals["video_id"], pd.Index(numbers(proposals))]).reindex(
         pd.MultiIndex.from_frame(pairs[["video_id", "proposal"]])
     )
     frames = found["apex"].to_numpy(np.float64) - truth["apex"].to_numpy(np.float64, na_value=np.nan)

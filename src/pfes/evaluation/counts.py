@@ -65,7 +65,8 @@ def judge(
     expressions
         Columns video_id, instance, class, onset, offset.
     proposals
-        Columns video_id, class, onset, offset and, where the protocol asks for an order, score (missing: all equal).
+        Columns video_id, class, onset, offset and, where the protocol asks for an order, score (missing: all equal); and
+        number, where they are a part of the proposals (see ``numbers``).
     protocol
         Key of pfes.evaluation.protocols.PROTOCOLS.
     iou
@@ -85,6 +86,13 @@ def judge(
     matching = PROTOCOLS[protocol](truth, found, iou)
     counts = _count(videos, truth, found, matching, protocol)
     return Judged(_match_table(videos, expressions, proposals, matching), counts, matching.counted)
+
+
+def numbers(proposals: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the place [M] of each proposal among those of its video: its column ``number`` where rows were left out."""
+    if "number" in proposals:
+        return proposals["number"].to_numpy(np.int64)
+    return proposals.groupby("video_id", sort=False).cumcount().to_numpy(np.int64)
 
 
 def ratios_by_class(counts: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -162,7 +170,7 @@ def _match_table(
     videos: pd.DataFrame, expressions: pd.DataFrame, proposals: pd.DataFrame, matching: Matching
 ) -> pd.DataFrame:
     pairs = matching.pairs
-    number = proposals.groupby("video_id", sort=False).cumcount().to_numpy(np.int64)
+    number = numbers(proposals)
     hits = expressions[["video_id", "class", "instance"]].assign(proposal=-1, iou=0.0).reset_index(drop=True)
     hits.loc[pairs.instance, "proposal"] = number[pairs.proposal]
     hits.loc[pairs.instance, "iou"] = pairs.iou

@@ -47,6 +47,7 @@ from scipy.ndimage import maximum_filter1d
 from pfes.base import store
 from pfes.base.intervals import Intervals, as_intervals, lengths
 from pfes.base.records import CLASSES, HALF
+from pfes.evaluation.counts import numbers
 from pfes.evaluation.matching import threshold
 from pfes.faces.align import NOSE, ROI_NAMES
 
@@ -106,7 +107,7 @@ def find_errors(
         where ``instance`` is -1; without an apex it is the middle of the interval.
     """
     truth = _placed(expressions, expressions["instance"])
-    found = _placed(proposals, proposals.groupby("video_id", sort=False).cumcount())
+    found = _placed(proposals, pd.Series(numbers(proposals), proposals.index))
     open_ = matches[(matches["instance"] < 0) | (matches["proposal"] < 0)]
     tables = [
         _of_video(rows, truth.get(str(video), _NOTHING), found.get(str(video), _NOTHING), iou, params)

@@ -15,7 +15,9 @@ import pandas as pd
 from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
-from pfes.evaluation.counts import Judged, judge, ratios_by_class
+from pfes.base.records import CLICK_COLUMNS, PROPOSAL_COLUMNS
+from pfes.evaluation.clicks import not_counted, outcomes
+from pfes.evaluation.counts import Judged, judge, numbers, ratios_by_class
 from pfes.evaluation.statistics import BootstrapParameters, Trust, trust
 
 NO_SEED = -1  # the seed of an experiment without randomness, such as the training-free baseline: it is counted once
@@ -34,6 +36,11 @@ class EvaluateParameters:
         enum=("strict", "gim-release", "megc2020", "megc-strs", "he-2021"),
     )
     iou: float = setting(0.5, "least overlap of a hit, intersection over union", minimum=0.05, maximum=1)
+    review_s: float = setting(
+        3.0,
+        "what looking at a proposal costs besides its own length, for recall against minutes of review, s",
+        minimum=0,
+    )
     bootstrap: BootstrapParameters = setting(BootstrapParameters(), "intervals over subjects and p values")
 
 
@@ -42,7 +49,8 @@ class Outputs(NamedTuple):
 
     metrics : table: experiment, seed, class (macro, micro, overall), tp, fp, fn, precision, recall, f1.
     counts : table: experiment, seed, subject, video_id, class, tp, fp, fn.
-    matches : table: experiment, seed and MATCH_COLUMNS of pfes.evaluation.counts.
+    matches : table: experiment, seed and MATCH_COLUMNS of pfes.evaluation.counts; then the clicks without interval, see
+        ``clicks.outcomes``.
     summary : JSON {run, protocol, iou, level, seeds, experiments: {NAME: {macro|micro|overall: {tp, fp, fn, precision,
         recall, f1}}}, intervals: {NAME: {macro|micro|overall: {value, low, high}}}, spread: {NAME: {...: {mean, sd, low,
         high, n_seeds}}}, comparisons: [{first, second, macro|micro|overall: {value, low, high, p}}]}; see
@@ -59,7 +67,11 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """A run with its proposals judged, by (experiment, seed), and what all its files say of where they come from."""
+    """A run with its proposals judged, by (experiment, seed), and what all its files say of where they come from.
+
+    ``proposals`` are those that an F1 counts, ``everything`` all of them: they differ where an expression has no interval
+    (``clicks.not_counted``).
+    """
 
     videos: pd.DataFrame
     expressions: pd.DataFrame
@@ -68,10 +80,16 @@ class JudgedRun:
     trust: Trust
     params: EvaluateParameters
     made: Mapping[str, Any]
+    clicks: pd.DataFrame
+    everything: Mapping[Key, pd.DataFrame]
 
 
 def judge_run(
-    videos_path: Path | str, expressions_path: Path | str, proposals: Files, params: EvaluateParameters
+    videos_path: Path | str,
+    expressions_path: Path | str,
+    proposals: Files,
+    params: EvaluateParameters,
+    clicks_path: Path | str | None = None,
 ) -> JudgedRun:
     """Judge the proposals of a run.
 
@@ -79,6 +97,8 @@ def judge_run(
     ----------
     videos_path, expressions_path
         Tables ``videos`` and ``expressions`` of the run.
+    clicks_path
+        Its table ``clicks``; None where every expression has an interval.
     proposals
         experiment -> seed -> files of proposals, together those of all folds. An experiment without a seed has NO_SEED.
 
@@ -89,10 +109,16 @@ def judge_run(
     """
     proposals = {name: {seed: list(paths) for seed, paths in seeds.items()} for name, seeds in proposals.items()}
     videos, expressions, tables = read_run(videos_path, expressions_path, proposals)
+    clicks = store.read_table(clicks_path, "clicks") if clicks_path else pd.DataFrame(columns=list(CLICK_COLUMNS))
+    everything = {key: table.assign(number=numbers(table)) for key, table in tables.items()}
+    tables = {
+        key: table[~not_counted(expressions, clicks, table, params.iou)].reset_index(drop=True)
+        for key, table in everything.items()
+    }
     judged = {key: judge(videos, expressions, table, params.protocol, params.iou) for key, table in tables.items()}
     certain = trust(stack({key: one.counts for key, one in judged.items()}), params.bootstrap)
-    made = origin(proposals, params, [videos_path, expressions_path])
-    return JudgedRun(videos, expressions, tables, judged, certain, params, made)
+    made = origin(proposals, params, [videos_path, expressions_path, *([clicks_path] if clicks_path else [])])
+    return JudgedRun(videos, expressions, tables, judged, certain, params, made, clicks, everything)
 
 
 def write_evaluation(run: JudgedRun, out: Outputs, name: str) -> dict[str, Any]:
@@ -100,7 +126,14 @@ def write_evaluation(run: JudgedRun, out: Outputs, name: str) -> dict[str, Any]:
     counts = {key: one.counts for key, one in run.judged.items()}
     metrics = {key: _metric_rows(ratios_by_class(table)) for key, table in counts.items()}
     pooled = stack(counts)
-    store.write_table(out.matches, "matches", stack({key: one.matches for key, one in run.judged.items()}), run.made)
+    matches = {key: one.matches for key, one in run.judged.items()}
+    if len(run.clicks):
+        own = {
+            key: outcomes(run.videos, run.expressions, run.clicks, table, run.params.iou)
+            for key, table in run.everything.items()
+        }
+        matches = {key: pd.concat([part for part in (table, own[key]) if len(part)]) for key, table in matches.items()}
+    store.write_table(out.matches, "matches", stack(matches), run.made)
     store.write_table(out.counts, "counts", pooled, run.made)
     store.write_table(out.metrics, "metrics", stack(metrics), run.made)
     summary = {
@@ -147,7 +180,7 @@ def read_proposals(paths: Iterable[Path | str]) -> pd.DataFrame:
     full = [table for table in tables if len(table)]
     if full:
         return pd.concat(full, ignore_index=True)
-    return tables[0] if tables else pd.DataFrame(columns=["video_id", "class", "onset", "offset"])
+    return tables[0] if tables else pd.DataFrame(columns=list(PROPOSAL_COLUMNS))
 
 
 def stack(tables: Mapping[Key, pd.DataFrame]) -> pd.DataFrame:

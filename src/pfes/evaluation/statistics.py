@@ -93,9 +93,9 @@ def bootstrap_f1(counts: pd.DataFrame, params: BootstrapParameters = BootstrapPa
     (True, 0.0, 1.0)
     """
     numbers = per_subject(counts)[1]
-    drawn = f1_of(_draws(len(numbers), params) @ _flat(numbers))
+    drawn = f1_of(draws(len(numbers), params) @ _flat(numbers))
     value = f1_of(_flat(numbers).sum(axis=0)[None])[0]
-    low, high = _bounds(drawn, params.level, len(numbers))
+    low, high = bounds(drawn, params.level, len(numbers))
     return {name: Interval(*row) for name, row in zip(RESULT_CLASSES, _rows(value, low, high), strict=True)}
 
 
@@ -122,8 +122,8 @@ def paired_bootstrap(
             f"the experiments differ in their subjects, {', '.join(only[:5])}; compare them on the same ones"
         )
     flat_one, flat_two = _flat(one), _flat(two)
-    draws = _draws(len(subjects), params)
-    low, high = _bounds(f1_of(draws @ flat_two) - f1_of(draws @ flat_one), params.level, len(subjects))
+    taken = draws(len(subjects), params)
+    low, high = bounds(f1_of(taken @ flat_two) - f1_of(taken @ flat_one), params.level, len(subjects))
     value = f1_of(flat_two.sum(axis=0)[None])[0] - f1_of(flat_one.sum(axis=0)[None])[0]
     p = _permutation_p(flat_one, flat_two, params)
     return {name: Difference(*row) for name, row in zip(RESULT_CLASSES, _rows(value, low, high, p), strict=True)}
@@ -240,7 +240,7 @@ def _flat(numbers: Floats) -> Floats:
     return numbers.reshape(len(numbers), len(RESULT_CLASSES) * len(COUNTS))
 
 
-def _draws(n_subjects: int, params: BootstrapParameters) -> Floats:
+def draws(n_subjects: int, params: BootstrapParameters) -> Floats:
     """Return how often each draw [samples, S] takes each subject."""
     if not n_subjects:
         return np.zeros((params.samples, 0))
@@ -248,8 +248,8 @@ def _draws(n_subjects: int, params: BootstrapParameters) -> Floats:
     return rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=params.samples).astype(np.float64)
 
 
-def _bounds(drawn: Floats, level: float, n_subjects: int) -> Floats:
-    """Return the lower and upper bound [2, 3] of draws [B, 3]."""
+def bounds(drawn: Floats, level: float, n_subjects: int) -> Floats:
+    """Return the lower and upper bound [2, K] of draws [B, K]."""
     if n_subjects < 2:
         return np.full((2, drawn.shape[1]), np.nan)
     tail = stats.norm.cdf(np.sqrt(n_subjects / (n_subjects - 1)) * stats.t.ppf((1 - level) / 2, n_subjects - 1))

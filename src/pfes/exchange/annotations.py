@@ -2,14 +2,15 @@
 
 Conventions
 -----------
-Inside, a table of labels has LABEL_COLUMNS: native frames, 0-based and inclusive; ``native_apex`` and ``native_point``
-(an annotator's click, for points.mode given) are nullable (Int64).
+Inside, a table of labels has LABEL_COLUMNS: native frames, 0-based and inclusive, nullable (Int64). Without onset and offset a
+row is a click (``native_point``) alone; class ``neutral`` is a stretch without expression.
 A table of videos has subject, video, video_id, path and fps (0: what the file says).
 
 Formats
 -------
 megc  one CSV: vid, onset, offset, type. Frames are 1-based and inclusive; type is ``mae`` or ``me``. No apex, no point.
 elan  one .eaf per video in a folder; see pfes.exchange.elan.
+boris one TSV or CSV of events; see pfes.exchange.boris.
 csv   the generic expressions sheet: subject, video, onset, apex, offset, class, and point where there is one; see
       pfes.datasets.generic.
 
@@ -29,11 +30,11 @@ import pandas as pd
 from pfes.base import names, store
 from pfes.base.errors import InputError
 from pfes.base.names import class_of as class_of
-from pfes.base.records import CLASSES
+from pfes.base.records import NEUTRAL
 from pfes.datasets import RELEASED, generic
-from pfes.datasets.generic import EXPRESSION_SHEET, NO_APEX, read_sheet
-from pfes.datasets.sheets import blank, number, whole
-from pfes.exchange import elan
+from pfes.datasets.generic import EXPRESSION_SHEET, read_sheet
+from pfes.datasets.marks import MARKS, read_mark
+from pfes.exchange import boris, elan
 from pfes.media import decode
 
 LABEL_COLUMNS = (
@@ -47,7 +48,7 @@ LABEL_COLUMNS = (
     "native_point",
 )
 SHEET_COLUMNS = ("subject", "video", "onset", "apex", "offset", "class")
-FORMATS = ("megc", "elan", "csv")
+FORMATS = ("megc", "elan", "csv", "boris")
 MEGC_TYPES = {"macro": "mae", "micro": "me"}
 MEGC_SHEET = {"required": ("vid", "type"), "optional": ("onset", "offset", "pred_onset", "pred_offset")}
 
@@ -78,6 +79,18 @@ def export_labels(
     if len(labels) != 1:
         raise InputError(f"{out}: {len(labels)} label sets, but {format} holds one; export them to two files")
     table = next(iter(labels.values()))
+    if format == "boris":
+        clocks = {
+            row["video_id"]: _clock(row)
+            for row in videos.to_dict("records")
+            if row["video_id"] in set(table["video_id"])
+        }
+        boris.write(table, videos, clocks, Path(out))
+        return [Path(out)]
+    if format == "megc" and (clicks := int(table["native_onset"].isna().sum())):
+        raise InputError(
+            f"{out}: {clicks} expressions have no onset and offset, which a MEGC list needs; export to another format"
+        )
     sheet = _megc_table(table) if format == "megc" else _sheet_table(table, first_frame)
     _write_csv(sheet, Path(out))
     return [Path(out)]
@@ -108,6 +121,8 @@ def import_labels(
         raise InputError(f"label set {name!r} is not known; expected one of {', '.join(elan.SUFFIXES)}")
     if format == "elan":
         rows = [row for path in files for row in _elan_rows(Path(path), videos, name, annotator)]
+    elif format == "boris":
+        rows = [row for path in files for row in _boris_rows(Path(path), videos)]
     else:
         read = _megc_rows if format == "megc" else _sheet_rows
         rows = [row for path in files for row in read(Path(path), videos, first_frame)]
@@ -132,11 +147,18 @@ def read_videos(path: Path | str) -> pd.DataFrame:
 def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *, first_frame: int = 0) -> pd.DataFrame:
     """Read labels (LABEL_COLUMNS, and ``score`` of proposals) from tables of a run or generic sheets.
 
-    ``kind`` is ``expressions`` or ``proposals``; the proposals of a run lie in one file per fold.
+    ``kind`` is ``expressions`` or ``proposals``; the proposals of a run lie in one file per fold, the clicks and neutral
+    stretches of a run beside its expressions.
     """
     if not any(_is_table(Path(path)) for path in paths):
         return import_labels(paths, "csv", videos, first_frame=first_frame)
     tables = [store.read_table(path, kind) for path in paths]
+    if kind == "expressions":
+        tables += [
+            _beside(Path(paths[0]), name)
+            for name in ("clicks", "neutral")
+            if Path(paths[0]).with_name(f"{name}.parquet").exists()
+        ]
     table = pd.concat([part for part in tables if len(part)] or tables[:1], ignore_index=True)
     known = videos.set_index("video_id")
     unknown = sorted(set(table["video_id"]) - set(known.index))
@@ -146,6 +168,15 @@ def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *,
         )
     named = table.assign(**{name: known.loc[table["video_id"], name].to_numpy() for name in ("subject", "video")})
     return _typed(named.reindex(columns=[*LABEL_COLUMNS, *(["score"] if kind == "proposals" else [])]))
+
+
+def _beside(expressions: Path, name: str) -> pd.DataFrame:
+    table = store.read_table(expressions.with_name(f"{name}.parquet"), name)
+    return (
+        table.rename(columns={"native_frame": "native_point"})
+        if name == "clicks"
+        else table.assign(**{"class": NEUTRAL})
+    )
 
 
 def find_video(videos: pd.DataFrame, name: str) -> dict[str, Any]:
@@ -178,6 +209,7 @@ def _check_format(format: str) -> None:
 
 
 def _megc_table(labels: pd.DataFrame) -> pd.DataFrame:
+    labels = labels[labels["class"] != NEUTRAL]
     return pd.DataFrame(
         {
             "vid": labels["video_id"],
@@ -210,16 +242,15 @@ def _megc_rows(path: Path, videos: pd.DataFrame, _: int) -> list[Row]:
     onset, offset = ("onset", "offset") if cells["onset"].any() or not len(cells) else ("pred_onset", "pred_offset")
 
     def label(row: Mapping[str, str]) -> Row:
-        return _label(find_video(videos, row["vid"]), row["type"], row[onset], row[offset], first_frame=1)
+        cells = {"class": row["type"], "onset": row[onset], "offset": row[offset]}
+        return _row(find_video(videos, row["vid"]), cells, 1)
 
     return _rows(path, cells, label)
 
 
 def _sheet_rows(path: Path, videos: pd.DataFrame, first_frame: int) -> list[Row]:
     def label(row: Mapping[str, str]) -> Row:
-        video = _by_subject(videos, row["subject"], row["video"])
-        marks = (row["apex"], row["point"])
-        return _label(video, row["class"], row["onset"], row["offset"], *marks, first_frame=first_frame)
+        return _row(_by_subject(videos, row["subject"], row["video"]), row, first_frame)
 
     return _rows(path, read_sheet(path, EXPRESSION_SHEET), label)
 
@@ -240,30 +271,31 @@ def _rows(path: Path, cells: pd.DataFrame, label: Callable[[Mapping[str, str]], 
     return rows
 
 
-def _label(
-    video: Mapping[str, Any], kind: str, onset: str, offset: str, apex: str = "", point: str = "", *, first_frame: int
-) -> Row:
+def _row(video: Mapping[str, Any], cells: Mapping[str, Any], first_frame: int) -> Row:
     """Return one label from the texts of a sheet."""
-    name = class_of(kind)
-    if name is None:
-        raise InputError(f"class {kind!r}, expected {' or '.join(CLASSES)} (or mae, me)")
-    begin, end = (_frame(text, column, first_frame) for text, column in ((onset, "onset"), (offset, "offset")))
-    if begin > end:
-        raise InputError(f"onset {onset} > offset {offset}")
-    marks = []
-    for text, column in ((apex, "apex"), (point, "point")):
-        empty = blank(text) or (column == "apex" and number(text) == NO_APEX)
-        marks.append(pd.NA if empty else _frame(text, column, first_frame))
-        if not empty and not begin <= marks[-1] <= end:
-            raise InputError(f"{column} {text} lies outside of {onset}..{offset}")
-    return video["subject"], video["video"], video["video_id"], name, begin, marks[0], end, marks[1]
+    mark = read_mark(cells, first_frame)
+    frames = mark.frames(_clock(video) if mark.seconds else decode.Clock(1.0))
+    return _named(video, mark.kind, frames)
 
 
-def _frame(text: str, column: str, first_frame: int) -> int:
-    value = whole(text)
-    if value is None or not first_frame <= value < 1e9:
-        raise InputError(f"{column} {text!r}, expected a frame number from {first_frame} on")
-    return value - first_frame
+def _named(video: Mapping[str, Any], kind: str, frames: Mapping[str, int | None]) -> Row:
+    marks = {name: pd.NA if frames[name] is None else frames[name] for name in MARKS}
+    if pd.isna(marks["onset"]) or pd.isna(marks["offset"]):  # a click: its one frame is all there is
+        point = marks["apex"] if pd.isna(marks["point"]) else marks["point"]
+        marks = {**dict.fromkeys(MARKS, pd.NA), "point": point}
+    return video["subject"], video["video"], video["video_id"], kind, *(marks[name] for name in MARKS)
+
+
+def _boris_rows(path: Path, videos: pd.DataFrame) -> list[Row]:
+    rows, problems = [], []
+    for event in boris.read(path):
+        try:
+            video = _first_of(videos, event.recordings)
+            rows.append(_named(video, event.kind, boris.frames(event, _clock(video))))
+        except InputError as error:
+            problems.append(f"line {event.line}: {error}")
+    _stop(path, problems)
+    return rows
 
 
 def _elan_rows(path: Path, videos: pd.DataFrame, name: str, annotator: str | None) -> list[Row]:
@@ -284,13 +316,21 @@ def _elan_rows(path: Path, videos: pd.DataFrame, name: str, annotator: str | Non
 
 def _elan_video(path: Path, document: elan.Document, videos: pd.DataFrame) -> dict[str, Any]:
     """Return the video that an .eaf annotates: by the file's own name, then by the names of its media."""
+    try:
+        return _first_of(videos, (names.clean(path.stem), *document.media))
+    except InputError as error:
+        raise InputError(f"{path}: {error}; name the file or its media after a video of the sheet") from error
+
+
+def _first_of(videos: pd.DataFrame, called: Sequence[str]) -> dict[str, Any]:
+    """Return the video that is called one of these names; raises the InputError of the first where none is."""
     reasons = []
-    for name in (names.clean(path.stem), *document.media):
+    for name in called:
         try:
             return find_video(videos, name)
         except InputError as error:
             reasons.append(error)
-    raise InputError(f"{path}: {reasons[0]}; name the file or its media after a video of the sheet")
+    raise reasons[0] if reasons else InputError("no name of a recording")
 
 
 def _clock(video: Mapping[Any, Any]) -> decode.Clock:
@@ -312,8 +352,7 @@ def _table(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    types = {"native_onset": "int64", "native_apex": "Int64", "native_offset": "int64", "native_point": "Int64"}
-    return table.astype(types)
+    return table.astype(dict.fromkeys(("native_onset", "native_apex", "native_offset", "native_point"), "Int64"))
 
 
 def _is_table(path: Path) -> bool:

@@ -5,13 +5,15 @@ Conventions
 Times are whole milliseconds of the recording. Frame f is on screen from its own time to that of frame f + 1: a label
 [onset, offset] becomes the interval from the time of onset to that of offset + 1, and an interval becomes the frames
 whose times lie nearest to its ends. That is exact up to 1000 frames per second; beyond, writing is refused.
-Where a document has several media, times are shifted by the TIME_ORIGIN of the one that is the recording. An interval
-shorter than half a frame becomes one frame, with a warning; one that ends after the recording is refused.
+Where a document has several media, times are shifted by the TIME_ORIGIN of the one that is the recording. An annotation
+shorter than two frames is a click, an expression of which one frame is known, with a warning, unless its value holds the word
+``interval``; one that ends after the recording is refused.
 
 Tiers
 -----
 One per class and label set: ``macro``, ``micro`` for expressions, ``macro proposed``, ``micro proposed`` for proposals.
-Annotations of one tier cannot overlap in ELAN: overlapping instances of one class go to ``macro 2`` and so on. When
+``neutral`` holds stretches without expression; ``macro points`` and ``micro points`` hold clicks, each at the begin of its
+annotation. Annotations of one tier cannot overlap in ELAN: overlapping instances of one class go to ``macro 2`` and so on. When
 read, a tier counts whose name is such a class (see annotations.CLASS_NAMES) with or without a number and ``@name``
 of an annotator; all others may hold anything and are ignored with a warning that names them. Where tiers of several
 annotators (``@name``, or the tier's ANNOTATOR) hold a class, one annotator must be chosen.
@@ -41,15 +43,18 @@ import pandas as pd
 
 from pfes.base import names, store
 from pfes.base.errors import InputError
-from pfes.base.records import CLASSES
+from pfes.base.records import CLASSES, NEUTRAL
 from pfes.media.decode import Clock
 
 SUFFIXES = {"expressions": "", "proposals": " proposed"}
 MIME_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mpg": "video/mpeg", ".mpeg": "video/mpeg"}
 MAX_FPS = 1000.0
-TIER_NAME = re.compile(r"(?P<kind>[^@]*?)(?P<proposed>\s+proposed)?(?:\s+\d+)?(?:@.*)?", re.IGNORECASE)
+TIER_NAME = re.compile(
+    r"(?P<kind>[^@]*?)(?P<points>\s+points?)?(?P<proposed>\s+proposed)?(?:\s+\d+)?(?:@.*)?", re.IGNORECASE
+)
 MARKS = ("apex", "point")  # frames of an instance that its value may name
 MARK_TIME = r"\s*[:=]?\s*(?:(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)|(\d+(?:[.,]\d+)?)\s*(ms|s)\b)"
+ONE_FRAME = "interval"  # in the value of an annotation of less than two frames: it is no click
 DATE = "1970-01-01T00:00:00+00:00"  # the format asks for one; a fixed one gives the same file for the same labels
 
 log = logging.getLogger(__name__)
@@ -121,18 +126,28 @@ def _tiers(labels: Mapping[str, pd.DataFrame], clock: Clock) -> dict[str, list[A
     """Return the annotations of each tier, at least one tier per class and label set."""
     tiers: dict[str, list[Annotation]] = {}
     for name, table in labels.items():
-        for kind in CLASSES:
-            own = table[table["class"] == kind].sort_values(["native_onset", "native_offset"], kind="stable")
-            layers = _layers([_annotation(row, clock) for row in own.to_dict("records")])
-            for number, layer in enumerate(layers, start=1):
-                tiers[f"{kind}{SUFFIXES[name]}{f' {number}' if number > 1 else ''}"] = layer
+        for kind in (*CLASSES, NEUTRAL):
+            of_kind = table[table["class"] == kind]
+            click = of_kind["native_onset"].isna()
+            for suffix, own in (("", of_kind[~click]), (" points", of_kind[click])):
+                if own.empty and (suffix or kind == NEUTRAL):
+                    continue
+                own = own.sort_values(["native_onset", "native_offset", "native_point"], kind="stable")
+                layers = _layers([_annotation(row, clock) for row in own.to_dict("records")])
+                for number, layer in enumerate(layers, start=1):
+                    tiers[f"{kind}{suffix}{SUFFIXES[name]}{f' {number}' if number > 1 else ''}"] = layer
     return tiers
 
 
 def _annotation(row: Mapping[Any, Any], clock: Clock) -> Annotation:
+    if pd.isna(row["native_onset"]):
+        begin, end = clock.seconds(np.array([row["native_point"], row["native_point"] + 1]))
+        return round(1000 * begin), round(1000 * end), ""
     begin, end = clock.seconds(np.array([row["native_onset"], row["native_offset"] + 1]))
     marks = {name: row[f"native_{name}"] for name in MARKS if not pd.isna(row[f"native_{name}"])}
-    texts = [f"{name} {_notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items()]
+    texts = [f"{name} {notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items()]
+    if row["native_onset"] == row["native_offset"]:
+        texts.append(ONE_FRAME)
     if not pd.isna(row.get("score")):
         texts.append(f"score {row['score']:.3g}")
     return round(1000 * begin), round(1000 * end), ", ".join(texts)
@@ -150,7 +165,8 @@ def _layers(annotations: list[Annotation]) -> list[list[Annotation]]:
     return layers
 
 
-def _notation(seconds: float) -> str:
+def notation(seconds: float) -> str:
+    """Return a time as ELAN writes it, 00:00:01.217."""
     ms = round(1000 * seconds)
     return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
 
@@ -271,7 +287,12 @@ def labels(
                 rows.append((kinds[tier], *_interval(tier, annotation, clock, origin, end_s)))
             except InputError as error:
                 problems.append(str(error))
-    return sorted(rows, key=lambda row: (row[1], row[3], str(row[0])))
+    return sorted(rows, key=_order)
+
+
+def _order(row: tuple[Any, ...]) -> tuple[int, int, str]:
+    kind, onset, _, offset, point = row
+    return (point, point, kind) if onset is pd.NA else (onset, offset, kind)
 
 
 def _chosen(document: Document, kinds: Mapping[str, str], annotator: str | None, problems: list[str]) -> Iterable[str]:
@@ -282,7 +303,7 @@ def _chosen(document: Document, kinds: Mapping[str, str], annotator: str | None,
         return ()
     if annotator is not None:
         return [tier for tier in kinds if whose[tier] == annotator]
-    for kind in CLASSES:
+    for kind in (*CLASSES, NEUTRAL):
         filled = [tier for tier in kinds if kinds[tier] == kind and document.tiers[tier]]
         if len({whose[tier] for tier in filled}) > 1:
             problems.append(
@@ -297,7 +318,7 @@ def _kind(tier: str, name: str, class_of: Callable[[str], str | None]) -> str | 
     parts = TIER_NAME.fullmatch(tier.strip())
     if parts is None or bool(parts["proposed"]) != (name == "proposals"):
         return None
-    return class_of(parts["kind"])
+    return NEUTRAL if parts["kind"].lower() == NEUTRAL else class_of(parts["kind"])
 
 
 def _listed(tiers: list[str]) -> str:
@@ -311,24 +332,29 @@ def _interval(
     if start is None or stop is None:
         raise InputError(f"tier {tier!r}, annotation {identity} has no time; give its tier times of its own in ELAN")
     begin, end = start + origin, stop + origin
-    place = f"tier {tier!r}, annotation {identity} at {_notation(begin / 1000)}"
+    place = f"tier {tier!r}, annotation {identity} at {notation(begin / 1000)}"
     if begin < 0 or end < begin:
-        raise InputError(f"{place}: ends at {_notation(end / 1000)}; expected an interval of the recording")
+        raise InputError(f"{place}: ends at {notation(end / 1000)}; expected an interval of the recording")
     if end / 1000 > end_s + max(1 / clock.fps, 0.001):
         raise InputError(
-            f"{place}: ends at {_notation(end / 1000)}, after the recording, which ends at {_notation(end_s)}; is it this one?"
+            f"{place}: ends at {notation(end / 1000)}, after the recording, which ends at {notation(end_s)}; is it this one?"
         )
-    if end - begin < 500 / clock.fps:
-        log.warning("%s: %g ms, less than half a frame; it becomes one frame", place, end - begin)
     onset, after = (int(frame) for frame in clock.frames(np.array([begin, end]) / 1000))
+    parts = TIER_NAME.fullmatch(tier.strip())
+    if parts is not None and parts["points"]:
+        return pd.NA, pd.NA, pd.NA, onset
+    neutral = parts is not None and parts["kind"].lower() == NEUTRAL
+    if end - begin < 1999 / clock.fps and not neutral and not re.search(rf"\b{ONE_FRAME}\b", value):
+        log.warning("%s: %g ms, less than two frames: a click, without onset and offset", place, end - begin)
+        return pd.NA, pd.NA, pd.NA, onset
     offset = max(onset, after - 1)
-    apex, point = (_mark(name, value, place, begin, end) for name in MARKS)
+    apex, point = (mark_of(name, value, place, begin, end) for name in MARKS)
     frames = [time if pd.isna(time) else int(clock.frames(np.array([time]))[0]) for time in (apex, point)]
     apex, point = (frame if pd.isna(frame) else min(max(frame, onset), offset) for frame in frames)
     return onset, apex, offset, point
 
 
-def _mark(name: str, value: str, place: str, begin: float, end: float) -> Any:
+def mark_of(name: str, value: str, place: str, begin: float, end: float) -> Any:
     """Return the time, s, that ``value`` gives for ``name``, NA if it does not name it; begin and end in ms."""
     if not re.search(rf"\b{name}\b", value, re.IGNORECASE):
         return pd.NA
@@ -342,7 +368,7 @@ def _mark(name: str, value: str, place: str, begin: float, end: float) -> Any:
     else:
         time = 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
     if not begin - 1 <= 1000 * time <= end + 1:
-        raise InputError(f"{place}: {name} at {_notation(time)} lies outside of the annotation; correct its value")
+        raise InputError(f"{place}: {name} at {notation(time)} lies outside of the annotation; correct its value")
     return time
 
 

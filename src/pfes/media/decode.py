@@ -10,7 +10,7 @@ are shown and which of them are sampled: ``media.clock``.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +129,8 @@ def count_frames(path: Path | str) -> int:
     return len(images.images(path)) if path.is_dir() else video.scan(path).n_frames
 
 
-def read_frames(path: Path | str) -> Iterator[Frame | None]:
-    """Yield every native frame in order; None for an image of a folder that cannot be read.
+def read_frames(path: Path | str, first: int = 0) -> Iterator[Frame | None]:
+    """Yield every native frame from ``first`` on, in order; None for an image of a folder that cannot be read.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def read_frames(path: Path | str) -> Iterator[Frame | None]:
         Nothing is there, it is not a video, no frame decodes, or its pictures differ in size.
     """
     path = check_recording(path)
-    yield from images.frames(path) if path.is_dir() else video.frames(path)
+    yield from islice(images.frames(path), first, None) if path.is_dir() else video.frames(path, first)
 
 
 def glances(path: Path | str, count: int) -> Iterator[Frame]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,10 @@ def scan(path: Path) -> Scan:
     return _scan(path, state.st_mtime_ns, state.st_size)
 
 
-def frames(path: Path) -> Iterator[Frame]:
-    """Yield every picture of a video file, upright, in the order of showing.
+def frames(path: Path, first: int = 0) -> Iterator[Frame]:
+    """Yield every picture of a video file from frame ``first`` on, upright, in the order of showing.
+
+    A file whose frames are told apart by their stamps is entered at a key frame before ``first``, any other at its beginning.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def frames(path: Path) -> Iterator[Frame]:
     """
     with _opened(path) as (container, stream):
         reformatter, shape, bits = VideoReformatter(), None, 8
-        for frame in _decoded(container, stream):
+        for frame in _decoded_from(path, container, stream, first):
             if shape is None and _component_bits(frame) > 8:
                 bits = scan(path).bits if _component_bits(frame) == 16 else 8
             picture = _upright(_converted(frame, reformatter, bits), _matrix(frame), _aspect(path, stream))
@@ -122,8 +125,7 @@ def _scan(path: Path, modified: int, size: int) -> Scan:
     first, bits, pictures = None, 8, (0, 0)
     with _opened(path) as (container, stream):
         for frame in _decoded(container, stream):
-            ticks = frame.pts if frame.pts is not None else frame.dts
-            stamps.append(None if ticks is None else float(ticks * (frame.time_base or Fraction(1))))
+            stamps.append(_stamp(frame))
             interlaced += frame.interlaced_frame
             corrupt += frame.is_corrupt
             sizes[frame.width, frame.height] = None
@@ -210,6 +212,26 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Vide
         yield from found
         if packet is None:
             return
+
+
+def _decoded_from(path: Path, container: InputContainer, stream: VideoStream, first: int) -> Iterator[av.VideoFrame]:
+    """Yield the frames that decode, from frame ``first`` on."""
+    stamps = scan(path).stamps if first > 0 else None
+    if stamps is not None and first < len(stamps) and (np.diff(stamps) > 0).all():
+        container.seek(int(stamps[first] / float(stream.time_base or 1)), stream=stream)
+        following = _decoded(container, stream)
+        entered = next((frame for frame in following if (_stamp(frame) or 0.0) >= stamps[first]), None)
+        if entered is not None and _stamp(entered) == stamps[first]:
+            yield entered
+            yield from following
+            return
+        container.seek(0, stream=stream)
+    yield from islice(_decoded(container, stream), first, None)
+
+
+def _stamp(frame: av.VideoFrame) -> float | None:
+    ticks = frame.pts if frame.pts is not None else frame.dts
+    return None if ticks is None else float(ticks * (frame.time_base or Fraction(1)))
 
 
 def _component_bits(frame: av.VideoFrame) -> int:

@@ -45,6 +45,7 @@ class TrainingVideo:
     valid : bool [T], frames that count in the losses.
     point_frames, point_classes : int64 [I]; classes 0 macro, 1 micro. I may be 0.
     targets : what a method that may read intervals made of them; None for any other.
+    neutral : bool [T], frames that an annotator marked as without expression; None where none is.
     """
 
     video_id: str
@@ -54,6 +55,7 @@ class TrainingVideo:
     point_frames: NDArray[np.int64]
     point_classes: NDArray[np.int64]
     targets: Any = None
+    neutral: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ class Signals:
 
 @dataclass(frozen=True)
 class Batch:
-    """The frames of one step, on the device: snippets [N, 17, 10, 2] (or features [N, D]), valid [N], what to learn."""
+    """The frames of one step, on the device: snippets [N, 17, 10, 2] (or features [N, D]), valid [N], what to learn.
+
+    ``neutral`` [N] are the frames marked as without expression, None for none.
+    """
 
     name: str
     snippets: Tensor
@@ -88,6 +93,7 @@ class Batch:
     point_frames: Tensor
     point_classes: Tensor
     targets: Any = None
+    neutral: Tensor | None = None
 
 
 class PointLabels(Protocol):

@@ -6,7 +6,10 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pfes.base import store
+from pfes.drawing.experiment_data import with_clicks
 
 Key = tuple[str, int]  # experiment, seed
 KEPT = 256  # files of faces in memory, at most: a megabyte each for a video of two minutes
@@ -40,6 +43,7 @@ class RunFiles:
     statistics : kind -> further table of rule ``evaluate``; what is not there is left out of the report
     benchmarks : stage -> benchmark files of Snakemake (tab-separated)
     intensity : of continuous intensity, where the run has it
+    clicks : table of the expressions without interval
     """
 
     videos: Path
@@ -57,6 +61,20 @@ class RunFiles:
     statistics: Mapping[str, Path] = field(default_factory=dict)
     benchmarks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     intensity: IntensityFiles | None = None
+    clicks: Path | None = None
+
+    def labelled(self) -> pd.DataFrame:
+        """Return the table of expressions; of one without interval onset, apex and offset are its one frame."""
+        table = store.read_table(self.expressions, "expressions")
+        if self.clicks is None:
+            return table
+        return with_clicks(table, store.read_table(self.clicks, "clicks"))
+
+    def clicks_alone(self) -> bool:
+        """Return whether there are expressions, and none of them has an interval: an F1 means nothing then."""
+        if self.clicks is None or len(store.read_table(self.expressions, "expressions")):
+            return False
+        return len(store.read_table(self.clicks, "clicks")) > 0
 
     def first_seeds(self) -> list[Key]:
         """Return (experiment, lowest seed) of every experiment that has proposals: those with curves first, as given."""

@@ -90,7 +90,7 @@ def timelines(files: RunFiles, *, limit: int | None = None) -> Iterator[tuple[st
     videos = figures.rows(store.read_table(files.videos, "videos"))
     usable = [row for row in videos if files.why_refused(row["video_id"], row["refused"]) is None]
     matches = store.read_table(files.matches, "matches")
-    expressions = store.read_table(files.expressions, "expressions")
+    expressions = files.labelled()
     truths, keys = by_video(expressions), files.first_seeds()
     proposals = {key: by_video(read_proposals(files.proposals[key])) for key in keys}
     judged = {key: by_video(sections.first_seed_rows(matches, key)) for key in keys}
@@ -134,10 +134,16 @@ def _content(
     """Everything that the template shows."""
     metrics = store.read_table(files.metrics, "metrics")
     videos = store.read_table(files.videos, "videos")
-    expressions = store.read_table(files.expressions, "expressions")
+    expressions = files.labelled()
     matches = store.read_table(files.matches, "matches")
     statistics = {kind: store.read_table(path, kind) for kind, path in files.statistics.items()}
     keys = files.first_seeds()
+    alone = files.clicks_alone()
+    if alone:
+        statistics = {
+            kind: table for kind, table in statistics.items() if kind in ("clicks_found", "review", "click_matches")
+        }
+        metrics = metrics.iloc[:0]
     counts = outcome_counts(matches, keys)
     quality = [_video_row(row, files, counts, keys, expressions) for row in figures.rows(videos)]
     errors = sections.errors(statistics.get("errors"), files, matches, keys)
@@ -155,6 +161,9 @@ def _content(
         "results": sections.with_intervals(result_rows(metrics), statistics.get("intervals")),
         "seeds": seeds_of(metrics),
         "by_seed": figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
+        "clicks_alone": alone,
+        "clicks_found": sections.clicks_found(statistics.get("clicks_found")),
+        "review_s": sections.protocol(files.metrics)["review_s"],
         "differences": sections.differences(statistics.get("differences")),
         "protocols": sections.protocols(statistics.get("protocol_table")),
         "apex_errors": figures.rows(statistics.get("apex_errors")),

@@ -76,6 +76,7 @@ def protocol(metrics: Path) -> Row:
     return {
         "name": parameters["protocol"],
         "iou": parameters["iou"],
+        "review_s": parameters["review_s"],
         "level": f"{100 * parameters['bootstrap']['level']:g} %",
     }
 
@@ -109,6 +110,26 @@ def with_intervals(results: Sequence[Row], intervals: pd.DataFrame | None) -> li
         bound = bounds.get((row["experiment"], row["class"]))
         found.append(row if bound is None else {**row, "low": bound["low"], "high": bound["high"]})
     return found
+
+
+def clicks_found(table: pd.DataFrame | None) -> list[Row]:
+    """Return the rows of what was found of the clicks, figures written with their intervals; none of a class never labelled."""
+    found = []
+    for row in figures.rows(table):
+        if row["clicks"]:
+            told = {name: _told(row, name) for name in ("recall", "proposals_per_minute", "unmatched_per_minute")}
+            ends = {name: _told(row, name) for name in ("onset_error_s", "offset_error_s")}
+            saved = row["saved_80"]
+            share = f"{saved:.0%}" if np.isfinite(saved) else "\N{EN DASH}"
+            found.append({**row, **told, **ends, "found": f"{row['found']:g}", "saved": share})
+    return found
+
+
+def _told(row: Row, name: str) -> str:
+    if not np.isfinite(row[name]):
+        return "\N{EN DASH}"
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{row[name]:.2f}" + (f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else "")
 
 
 def differences(table: pd.DataFrame | None) -> list[Row]:
@@ -156,7 +177,7 @@ def errors(table: pd.DataFrame | None, files: RunFiles, matches: pd.DataFrame, k
     if table is not None:
         wanted = [first_seed_rows(table, key) for key in keys]
         return pd.concat(wanted)[columns] if wanted else pd.DataFrame(columns=columns)
-    expressions = store.read_table(files.expressions, "expressions")
+    expressions = files.labelled()
     parts = []
     for key in keys:
         own = first_seed_rows(matches, key)

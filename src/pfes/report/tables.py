@@ -56,6 +56,27 @@ def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
     return table
 
 
+def clicks_table(found: pd.DataFrame) -> Table:
+    """Return what is found of the clicks for the terminal; the table is ``clicks_found`` of pfes.evaluation.clicks."""
+    table = Table(box=box.SIMPLE_HEAD, title="Clicks found, and what a review costs; intervals over subjects")
+    for name in ("experiment", "class"):
+        table.add_column(name)
+    for name in ("clicks", "found", "recall", "proposals/min", "without a click", "review to .8", "recorded"):
+        table.add_column(name, justify="right")
+    for row in found.to_dict("records"):
+        told = [
+            number(row[name], 2)
+            + (f" ({row[f'{name}_low']:.2f}-{row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else "")
+            for name in ("recall", "proposals_per_minute", "unmatched_per_minute")
+        ]
+        minutes = [f"{number(row[name], 1)} min" for name in ("minutes_80", "recorded_minutes")]
+        end = row["class"] == RESULT_CLASSES[-1]
+        table.add_row(
+            row["experiment"], row["class"], str(row["clicks"]), f"{row['found']:g}", *told, *minutes, end_section=end
+        )
+    return table
+
+
 def result_rows(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one row per experiment and class.
 

@@ -52,7 +52,7 @@ def views(
     kinds : (experiment, video_id, instance or -1, proposal or -1) -> what kind of error it is
     """
     keys = files.first_seeds()
-    expressions = by_video(store.read_table(files.expressions, "expressions"))
+    expressions = by_video(files.labelled())
     matches = store.read_table(files.matches, "matches")
     judged = {key: by_video(_of(matches, key)) for key in keys}
     proposals = {key: by_video(read_proposals(files.proposals[key])) for key in keys}

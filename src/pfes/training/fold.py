@@ -15,6 +15,7 @@ A fold's model never sees its held-out subjects: ``train_fold`` opens no file of
 from intervals opens the table of expressions; all others get points.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pfes.base import provenance, store
 from pfes.base.config import values_of
@@ -43,6 +45,7 @@ from pfes.training.model import (
 )
 from pfes.training.step import mirrored
 
+log = logging.getLogger(__name__)
 __all__ = [
     "CachedSource", "Trained", "TrainingParameters", "TrainingVideo", "load_video", "mirrored", "train", "train_fold",
 ]  # fmt: skip
@@ -69,6 +72,7 @@ class FoldInputs:
         such a choice.
     expressions : table of expressions, for a method that learns from intervals and for no other.
     cached : where the features of a cached training come from.
+    neutral : table of the stretches that an annotator marked as without expression.
     """
 
     snippets: Mapping[str, Path | str]
@@ -78,6 +82,7 @@ class FoldInputs:
     validation: Subjects = None
     expressions: Path | str | None = None
     cached: CachedSource | None = None
+    neutral: Path | str | None = None
 
     @property
     def left_out(self) -> dict[str, list[str]]:
@@ -87,7 +92,8 @@ class FoldInputs:
     def sources(self, opened: Iterable[Path | str]) -> list[Path | str]:
         """Return all files that are read, of which ``opened`` are snippets."""
         cached = [self.cached.model, self.cached.features] if self.cached else []
-        return [self.points, self.videos, *opened, *cached, *([self.expressions] if self.expressions else [])]
+        others = [path for path in (self.expressions, self.neutral) if path]
+        return [self.points, self.videos, *opened, *cached, *others]
 
 
 def train_fold(
@@ -115,10 +121,12 @@ def train_fold(
         others = set(subjects.values()) - set(inputs.left_out["validation_subjects"])
         checked = _not_refused(inputs.snippets, subjects, without=[*others, *inputs.left_out["held_out"]])
     labels = _labels(inputs.points, inputs.expressions, params)
+    still = None if inputs.neutral is None else store.read_table(inputs.neutral, "neutral")
     videos, validating = (
-        [load_video(video_id, subjects[video_id], path, *labels) for video_id, path in part.items()]
+        [load_video(video_id, subjects[video_id], path, *labels, still) for video_id, path in part.items()]
         for part in (opened, checked)
     )
+    _say_unseen(videos)
     source: SpottingModel | None = None
     seen = {video.subject for video in videos}
     assert not seen & set(out), f"trained on a subject of {inputs.left_out}"
@@ -198,10 +206,11 @@ def load_video(
     path: Path | str,
     points: pd.DataFrame,
     targets: Callable[[str, int], Any] | None = None,
+    still: pd.DataFrame | None = None,
 ) -> TrainingVideo:
     """Read one video's snippets and take its points; what an invalid frame holds is read as no motion.
 
-    ``targets`` gives what a method learns from the intervals of a video of so many frames.
+    ``targets`` gives what a method learns from the intervals of a video of so many frames; ``still`` are neutral stretches.
     """
     snippets, valid = read_snippets(path)
     own = points[points["video_id"] == video_id].sort_values("frame", kind="stable")
@@ -209,7 +218,26 @@ def load_video(
         video_id, subject, snippets, valid,
         own["frame"].to_numpy(np.int64), own["class"].map(CLASSES.index).to_numpy(np.int64),
         None if targets is None else targets(video_id, len(snippets)),
+        None if still is None else _neutral(still[still["video_id"] == video_id], len(snippets)),
     )  # fmt: skip
+
+
+def _neutral(stretches: pd.DataFrame, n_frames: int) -> NDArray[np.bool_] | None:
+    """Return which frames [T] lie in a stretch that is marked as without expression; None where none is."""
+    if stretches.empty:
+        return None
+    marked = np.zeros(n_frames, bool)
+    for onset, offset in zip(stretches["onset"], stretches["offset"], strict=True):
+        marked[onset : offset + 1] = True
+    return marked
+
+
+def _say_unseen(videos: Iterable[TrainingVideo]) -> None:
+    """Warn of points at a frame without a usable face, which teach little or nothing."""
+    for video in videos:
+        inside = video.point_frames[video.point_frames < len(video.valid)]
+        for frame in inside[~video.valid[inside]]:
+            log.warning("%s: the point at sampled frame %d has no usable face", video.video_id, frame)
 
 
 def _cached(

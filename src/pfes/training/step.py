@@ -42,7 +42,8 @@ def on_device(video: TrainingVideo, device: torch.device) -> Batch:
         torch.as_tensor(array, device=device)
         for array in (video.snippets, video.valid, video.point_frames, video.point_classes)
     )
-    return Batch(video.video_id, snippets, valid, frames, classes, video.targets)
+    neutral = None if video.neutral is None else torch.as_tensor(video.neutral, device=device)
+    return Batch(video.video_id, snippets, valid, frames, classes, video.targets, neutral)
 
 
 def mirrored_maybe(batch: Batch, share: float, generator: torch.Generator) -> Batch:

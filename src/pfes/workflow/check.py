@@ -31,7 +31,7 @@ from pfes.workflow.estimate import Estimate, estimate
 from pfes.workflow.plan import plan_file
 from pfes.workflow.recordings import Look, look, table, write_pictures
 
-TABLES = ("videos", "expressions", "repairs", "refusals")
+TABLES = ("videos", "expressions", "clicks", "neutral", "repairs", "refusals")
 NOTES = ("kept", "left out")  # values of a repair that changed no cell
 MEDIANS_S = {"macro": (0.25, 8.0), "micro": (0.03, 1.0)}  # within a factor of two of what the classes are
 SHOWN = 40  # names or ranges of rows in a line
@@ -69,7 +69,7 @@ def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None)
     tables = _tables(plan.release, config)
     trained = {name: experiments[name] for name in plan.learned}
     problems = list(_problems(tables, trained))
-    problems += _untrained(folds, set(tables["expressions"]["subject"]))
+    problems += _untrained(folds, {*tables["expressions"]["subject"], *tables["clicks"]["subject"]})
     if config["dataset"]["name"] not in datasets.RELEASED:
         problems += [*_odd_medians(tables), *_same_files(plan.release.videos)]
     if pictures is not None:
@@ -188,7 +188,7 @@ def render(findings: Findings) -> RenderableType:
 
 
 def _found_lines(findings: Findings) -> Iterator[tuple[str, str, str]]:
-    videos, expressions = findings.tables["videos"], findings.tables["expressions"]
+    videos, expressions, clicks = (findings.tables[name] for name in ("videos", "expressions", "clicks"))
     good = videos[videos["refused"].isna()]
     hours = (good["n_frames"] / good["sampled_fps"]).sum() / 3600
     yield "subjects", str(videos["subject"].nunique()), ""
@@ -196,10 +196,17 @@ def _found_lines(findings: Findings) -> Iterator[tuple[str, str, str]]:
     yield "videos found", str(len(good)), f"{good['n_native'].sum():,} frames, {hours:.1f} h{rendered}"
     missing = videos[videos["refused"].notna()]["video_id"]
     yield "videos missing or broken", str(len(missing)), listed(missing)
-    bare = sorted(set(good["video_id"]) - set(expressions["video_id"]))
+    bare = sorted(set(good["video_id"]) - set(expressions["video_id"]) - set(clicks["video_id"]))
     yield "videos without labels", str(len(bare)), listed(bare)
     kinds = [f"{(expressions['class'] == name).sum()} {name}" for name in CLASSES]
     yield "labels", str(len(expressions)), ", ".join(kinds)
+    if len(clicks):
+        kinds = [f"{(clicks['class'] == name).sum()} {name}" for name in CLASSES]
+        yield "clicks without onset or offset", str(len(clicks)), ", ".join(kinds)
+        never = [name for name in CLASSES if name not in {*expressions["class"], *clicks["class"]}]
+        yield "classes never labelled", str(len(never)), ", ".join(f"{name}: none will be found" for name in never)
+    if len(findings.tables["neutral"]):
+        yield "neutral stretches", str(len(findings.tables["neutral"])), ""
     refused = findings.tables["refusals"]["row"]
     yield "labels refused", str(len(refused)), f"rows {ranges(refused)}" if len(refused) else ""
     scheme = findings.config["folds"]["scheme"]

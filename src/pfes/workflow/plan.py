@@ -198,12 +198,14 @@ def plan_run(config: Mapping[str, Any], folder: Path = EXPERIMENTS, schemas: Pat
     experiments = {name: configuration.load_experiment(folder, name, schemas, config) for name in names}
     run = Path("results") / file_name(config["run"])
     release = datasets.load(config["dataset"]["name"], config["dataset"], run / "dataset")
-    instances = count_instances((video.subject for video in release.videos), release.expressions["subject"])
+    instances = count_instances((video.subject for video in release.videos), release.labelled)
     folds = make_folds(instances, configuration.build(FoldParameters, config["folds"]))
     plan = Plan(
         config, experiments, release, {file_name(fold.name): fold for fold in folds}, _systems(config, schemas), run
     )
     check_backend(configuration.build(FaceParameters, config["faces"]))
+    if config["intensity"]["enabled"] and len(plan.release.clicks):
+        _refuse_clicks(plan, "intensity.enabled: continuous intensity")
     for name in experiments:
         _check_experiment(plan, name)
     return plan
@@ -220,6 +222,15 @@ def _systems(config: Mapping[str, Any], schemas: Path) -> dict[str, dict[str, An
         configuration.check({**config, "intensity": settings}, schemas / "config.schema.yaml", where)
         systems[file_name(name)] = _without({key: settings[key] for key in PARTS}, "intensity", None)
     return systems
+
+
+def _refuse_clicks(plan: Plan, what: str) -> None:
+    """Raise InputError: ``what`` learns from onsets and offsets, which some expressions do not have."""
+    rows = plan.release.clicks["row"].tolist()
+    raise InputError(
+        f"{what} learns from onsets and offsets, but {len(rows)} of {len(plan.release.labelled)} expressions have none "
+        f"(the first is row {rows[0]} of the sheet); leave it out, or mark their onset and offset"
+    )
 
 
 def _check_experiment(plan: Plan, name: str) -> None:
@@ -245,6 +256,8 @@ def _check_experiment(plan: Plan, name: str) -> None:
         )
     if not isinstance(plan.method(name), LearnedMethod):
         return
+    if plan.method(name).labels == "intervals" and len(plan.release.clicks):
+        _refuse_clicks(plan, f"experiment {name}: the method {training.method}")
     if training.validates and not all(fold.validation for fold in plan.folds.values()):
         raise InputError(
             f"experiment {name}: training.epoch_choice validation and early_stop need validation subjects; "

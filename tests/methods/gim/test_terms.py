@@ -1,5 +1,7 @@
 """One training step's loss: which pass feeds the labels, which form reads what, and that nothing waits for the device."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
@@ -183,3 +185,30 @@ def test_the_threshold_of_the_log_is_that_of_the_form():
 def test_an_unknown_form_is_named():
     with pytest.raises(InputError, match="form 'workshop' is not known; expected one of conference, journal"):
         step("workshop")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_frames_marked_as_neutral_get_no_label_and_push_their_intensity_down(form):
+    """Frames 22 to 40 are marked: the range of the click at 20 ends before them, and only their mean square is added."""
+    marked = torch.zeros(70, dtype=torch.bool)
+    marked[22:41] = True
+    torch.manual_seed(0)
+    features, head = torch.randn(70, 16), PfesHead(16, 0.7).eval()  # the same pass each time
+    plain = batch()
+    (terms, labels), (without, free) = (
+        gim_terms(form, 9, features, head, own, GIM, LossParameters())
+        for own in (replace(plain, neutral=marked), plain)
+    )
+    assert not (labels.labelled & marked).any() and not (labels.neutral & marked).any()
+    assert (free.labelled & marked).any()
+    hidden = replace(plain, valid=plain.valid & ~marked)  # the labels are those of a video that lacks these frames
+    _, expected = gim_terms(form, 9, features, head, hidden, GIM, LossParameters())
+    torch.testing.assert_close(labels.soft, expected.soft)
+    none = gim_terms(form, 9, features, head, replace(plain, neutral=torch.zeros_like(marked)), GIM, LossParameters())[
+        0
+    ]
+    torch.testing.assert_close(none["total"], without["total"])
+    intensity = head(features, released=form == "as_released")[1]
+    own = "gim" if form == "conference" else "neutral"
+    torch.testing.assert_close(sum(value for name, value in terms.items() if name != "total"), terms["total"])
+    assert terms[own] >= intensity[marked].square().mean()

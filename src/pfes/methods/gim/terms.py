@@ -1,6 +1,11 @@
 """The loss of one video in one training step: heads, pseudo-labels and losses of a form of P-FES put together.
 
 Forms: ``conference`` (ICLR 2025), ``journal`` (arXiv 2511.16952) and ``as_released`` (its published code).
+
+Differences
+-----------
+Frames that an annotator marked as without expression (``Batch.neutral``) get no pseudo-label and are not drawn as neutral; the
+mean over them of the intensity loss against 0 joins the form's own intensity term. Without such frames nothing changes.
 """
 
 from typing import Literal, get_args
@@ -13,7 +18,8 @@ from pfes.methods.base import Batch, TrainingVideo
 from pfes.methods.gim.losses.conference import conference_loss
 from pfes.methods.gim.losses.journal import journal_loss
 from pfes.methods.gim.losses.release import release_labels, release_terms
-from pfes.methods.gim.parameters import GimParameters, LossParameters
+from pfes.methods.gim.losses.terms import intensity_loss
+from pfes.methods.gim.parameters import GimParameters, IntensityLoss, LossParameters
 from pfes.methods.gim.pseudo_labels import PseudoLabels, pseudo_labels
 from pfes.network.heads import PfesHead
 
@@ -57,21 +63,32 @@ def gim_terms(
     with torch.autocast(features.device.type, enabled=False):
         features = features if features.dtype == torch.float64 else features.float()
         frames, classes, valid = batch.point_frames, batch.point_classes, batch.valid
+        may = valid if batch.neutral is None else valid & ~batch.neutral
         released = form == "as_released" or gim.label_pass == "as_released"
         hidden, intensity, scores = head(features, released=released)
         if form == "as_released":
             length = len(valid)
-            labels = release_labels(epoch, hidden[:length], intensity[:length], frames, classes, valid)
+            labels = release_labels(epoch, hidden[:length], intensity[:length], frames, classes, may)
             terms = release_terms(
                 features, intensity, scores, labels, norm=loss.norm, contrast=loss.contrast, valid=valid
             )  # fmt: skip
-            return terms, labels
+            return _with_marked(terms, intensity[:length], batch, "mse"), labels
         seen_hidden, seen_intensity = (hidden, intensity) if released else head.clean(features)[:2]
         labels = pseudo_labels(
-            epoch, seen_hidden, seen_intensity, frames, classes, gim, valid=valid, generator=generator
+            epoch, seen_hidden, seen_intensity, frames, classes, gim, valid=may, generator=generator
         )  # fmt: skip
         form_loss = conference_loss if form == "conference" else journal_loss
-        return form_loss(features, intensity, scores, labels, loss, valid), labels
+        terms = form_loss(features, intensity, scores, labels, loss, valid)
+        return _with_marked(terms, intensity, batch, loss.intensity), labels
+
+
+def _with_marked(terms: dict[str, Tensor], intensity: Tensor, batch: Batch, kind: IntensityLoss) -> dict[str, Tensor]:
+    """Add the loss of the frames [T] that are marked as without expression to the term of the intensity, and to the sum."""
+    if batch.neutral is None:
+        return terms
+    still = intensity_loss(intensity, torch.zeros_like(intensity), batch.neutral & batch.valid, kind)
+    own = "neutral" if "neutral" in terms else "gim"
+    return {**terms, own: terms[own] + still, "total": terms["total"] + still}
 
 
 @torch.inference_mode()
@@ -89,6 +106,7 @@ def labels_of(
     frames, classes, valid = (
         torch.as_tensor(array) for array in (video.point_frames, video.point_classes, video.valid)
     )
+    valid = valid if video.neutral is None else valid & ~torch.as_tensor(video.neutral)
     if form == "as_released":
         return release_labels(epoch, hidden, intensity, frames, classes, valid)
     return pseudo_labels(epoch, hidden, intensity, frames, classes, gim, valid=valid, generator=generator)

@@ -172,7 +172,7 @@ function outcomes(video, view, timeline) {
     add("labelled", kind, onset, apex, offset, "", missed.length ? `missed by ${missed.join(", ")}` : names.length ? "found by all" : "", "");
   }
   view.experiments.forEach((experiment, i) => experiment.proposals.forEach(([kind, onset, apex, offset, score, instance, overlap, outcome]) =>
-    add(names[i], kind, onset, apex, offset, score.toFixed(3), outcome, instance >= 0 ? overlap.toFixed(2) : "")));
+    add(names[i], kind, onset, apex, offset, score.toFixed(3), outcome, overlap ? overlap.toFixed(2) : "")));
   const heads = ["source", "class", "onset", "apex", "offset", "score", "outcome", "IoU"];
   const numeric = new Set(["onset", "apex", "offset", "score", "IoU"]);
   const table = make("table", { class: "sortable" }, make("caption", {}, "Labelled instances and proposals of this video; sampled frames and seconds."),

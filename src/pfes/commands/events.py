@@ -1,0 +1,103 @@
+"""Events and their summary from a run: the tables of ``pfes.spotting.events``, as CSV and Parquet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pfes.base import store
+from pfes.base.errors import InputError
+from pfes.base.names import clean
+from pfes.datasets.generic import CONDITION
+from pfes.datasets.sheets import number, read_csv
+from pfes.evaluation.metrics import read_proposals
+from pfes.spotting.events import EVENT_COLUMNS, STIMULUS, events_of, summary
+
+
+def write_events(
+    run: Path, out: Path, *, experiment: str | None = None, sheet: Path | None = None, seed: int | None = None
+) -> list[Path]:
+    """Write events and summary of a run and return the files.
+
+    Parameters
+    ----------
+    experiment, seed : whose proposals; may be left out where there is one experiment, and for the lowest seed.
+    sheet : the videos sheet, with columns ``condition...`` and ``stimulus_s``.
+
+    Raises
+    ------
+    InputError
+        There are no such proposals, or the sheet lacks a recording of the run.
+    """
+    proposals = read_proposals(_proposal_files(run, experiment, seed))
+    videos = store.read_table(run / "dataset/videos.parquet", "videos")
+    known, conditions = _conditions(sheet, videos)
+    rows, events = [], []
+    for video in videos.to_dict("records"):
+        paths = {
+            stage: next(iter(sorted(run.glob(f"{stage}/**/{video['video_id']}.h5"))), None)
+            for stage in ("snippets", "faces", "flow")
+        }
+        if any(path is None or store.refusal(path, stage) is not None for stage, path in paths.items()):
+            continue
+        arrays, faces = store.read(paths["snippets"], "snippets"), store.read(paths["faces"], "faces")
+        valid = arrays["valid"] > 0
+        own = proposals[proposals["video_id"] == video["video_id"]]
+        size = float(store.attributes(paths["flow"], "flow")["size"])
+        names = {"subject": video["subject"], "video": video["video"], **known.get(video["video_id"], {})}
+        events.append(events_of(own, arrays["snippets"], valid, faces, size).assign(**names))
+        rows.append({**names, "usable_s": valid.sum() / video["sampled_fps"]})
+    if not rows:
+        raise InputError(f"{run}: no recording with motion; run the workflow first")
+    table = pd.concat([part for part in events if len(part)] or events[:1], ignore_index=True)
+    kept = [*EVENT_COLUMNS, *conditions, *([STIMULUS] if STIMULUS in table else [])]
+    tables = {"events": table[kept], "summary": summary(table, pd.DataFrame(rows), conditions)}
+    written = []
+    for name, found in tables.items():
+        for suffix in (".csv", ".parquet"):
+            written.append(out / f"{name}{suffix}")
+            with store.atomic(written[-1]) as temporary:
+                found.to_csv(temporary, index=False, float_format="%.6g") if suffix == ".csv" else found.to_parquet(
+                    temporary, index=False
+                )
+    return written
+
+
+def _proposal_files(run: Path, experiment: str | None, seed: int | None) -> list[Path]:
+    found = sorted(run.glob("spot/*/*/seed*/proposals.parquet"))
+    names = sorted({path.parts[-4] for path in found})
+    chosen = names[0] if experiment is None and len(names) == 1 else experiment
+    if chosen is not None and (run / "spot" / chosen / "proposals.parquet").is_file():
+        return [run / "spot" / chosen / "proposals.parquet"]
+    if chosen not in names:
+        raise InputError(
+            f"{run}: experiment {chosen!r}; choose one of {', '.join([*names, 'baseline'])} with --experiment"
+        )
+    own = [path for path in found if path.parts[-4] == chosen]
+    seeds = sorted({int(path.parts[-2].removeprefix("seed")) for path in own})
+    if seed is not None and seed not in seeds:
+        raise InputError(f"{run}: no seed {seed} of {chosen}, found {', '.join(map(str, seeds))}")
+    return [path for path in own if path.parts[-2] == f"seed{seeds[0] if seed is None else seed}"]
+
+
+def _conditions(sheet: Path | None, videos: pd.DataFrame) -> tuple[dict[str, dict[str, object]], Sequence[str]]:
+    """Return video_id -> its cells of the condition columns and the stimulus, and the names of the conditions."""
+    if sheet is None:
+        return {}, []
+    cells = read_csv(sheet) if sheet.suffix != ".parquet" else pd.read_parquet(sheet).astype(str)
+    conditions = [name for name in cells if CONDITION.fullmatch(str(name))]
+    found: dict[str, dict[str, object]] = {}
+    places = {(clean(row["subject"]), clean(row["video"])): row for row in cells.to_dict("records")}
+    for video in videos.to_dict("records"):
+        subject = video["subject"].removesuffix(f"/{video['video']}")
+        row = places.get((subject, video["video"]))
+        if row is None:
+            raise InputError(
+                f"{sheet}: no row of subject {subject!r}, video {video['video']!r}, which the run has; is it its sheet?"
+            )
+        found[video["video_id"]] = {name: clean(str(row[name])) for name in conditions}
+        if STIMULUS in cells:
+            time = number(row[STIMULUS])
+            found[video["video_id"]][STIMULUS] = np.nan if time is None else time
+    return found, [str(name) for name in conditions]
