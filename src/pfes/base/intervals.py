@@ -36,6 +36,16 @@ def runs(mask: NDArray[np.bool_]) -> Intervals:
     return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1], axis=1).astype(np.int64)
 
 
+def shots(cut: NDArray[np.bool_]) -> Intervals:
+    """Return the shots [N, 2] of T frames from which of them come right after a cut, ``cut`` [T].
+
+    >>> shots(np.array([False, False, True])).tolist()
+    [[0, 1], [2, 2]]
+    """
+    starts = np.unique(np.concatenate([[0], np.flatnonzero(cut)]))
+    return np.stack([starts, np.append(starts[1:], len(cut)) - 1], axis=1).astype(np.int64)
+
+
 def as_intervals(onset: object, offset: object) -> Intervals:
     """Stack onsets and offsets (sequences of N) into intervals [N, 2]; N may be 0."""
     return np.stack([np.asarray(onset, np.int64), np.asarray(offset, np.int64)], axis=-1).reshape(-1, 2)

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -176,7 +177,7 @@ def flow(size: Size) -> Iterator[Row]:
         window, truth = waves(side, 2.0)
         batch = torch.from_numpy(np.repeat(window[None], size.windows, axis=0)).to(size.device)
         _start(size)
-        seconds = [_timed(lambda batch=batch: tvl1_cuda.solve(batch), size) for _ in range(size.repeats + 1)]
+        seconds = [_timed(partial(tvl1_cuda.solve, batch), size) for _ in range(size.repeats + 1)]
         own = tvl1_cuda.solve(batch[:1])[0].cpu().numpy()
         others = tvl1_window(window)
         yield {
@@ -196,11 +197,11 @@ def kernels(_: Size) -> Iterator[Row]:
         torch.randn(2, 3, 43, 39, generator=generator),
         torch.rand(2, 3, 5, 40, 36, generator=generator) / 4,
     )
-    on_card = [tensor.cuda() for tensor in (u, px, py, padded, system)]
+    state = [tensor.cuda() for tensor in (u, px, py, system)]
     pairs = {
-        "warp": (tvl1_triton.warp(on_card[3], on_card[0]), tvl1_cuda.warp(padded, u)),
+        "warp": (tvl1_triton.warp(padded.cuda(), state[0]), tvl1_cuda.warp(padded, u)),
         "iterate": (
-            tvl1_triton.iterate(*on_card[:3], on_card[4], DEFAULT),
+            tvl1_triton.iterate(state[0], state[1], state[2], state[3], DEFAULT),
             tvl1_cuda.iterate(u, px, py, system, DEFAULT),
         ),
     }
@@ -237,7 +238,7 @@ def _losses(size: Size, device: str, frames: int, mode: Mapping[str, Any]) -> tu
         _start(where)
 
         def one() -> None:
-            outcome = step(model, features_from, state.optimiser, batch, 10, params, state.generator)
+            (outcome,) = step(model, features_from, state.optimiser, [batch], 10, params, state.generator)
             losses.append(float(outcome.values[outcome.names.index("total")]))
 
         seconds = [_timed(one, where) for _ in range(max(3, size.repeats + 1))]

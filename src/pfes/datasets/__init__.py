@@ -80,17 +80,15 @@ def by_recording(release: Release) -> Release:
         )
         for video in release.videos
     ]
-    labels = {
-        name: rows.assign(subject=rows["video_id"].map(units).astype(object))
-        for name, rows in (
-            ("expressions", release.expressions),
-            ("clicks", release.clicks),
-            ("neutral", release.neutral),
-        )
-    }
+    expressions, clicks, neutral = (
+        rows.assign(subject=rows["video_id"].map(units).astype(object))
+        for rows in (release.expressions, release.clicks, release.neutral)
+    )
     return replace(
         release,
         videos=tuple(replace(video, subject=units[video.video_id]) for video in release.videos),
         repairs=joined(release.repairs, table(notes, REPAIR_COLUMNS)),
-        **labels,
+        expressions=expressions,
+        clicks=clicks,
+        neutral=neutral,
     )

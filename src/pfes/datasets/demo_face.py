@@ -158,8 +158,9 @@ def portrait(width: int, height: int, mirrored: bool) -> tuple[Array, Array, Arr
     """Return the portrait on the canvas (BGR), its face mesh [468, 3] (px, z away) and person mask [h, w]."""
     from skimage import data
 
-    photo, person = data.astronaut(), cv2.imread(str(PERSON), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
-    person = cv2.resize(person, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    photo: Array = data.astronaut()
+    cut_out: Array = cv2.imread(str(PERSON), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+    person: Array = cv2.resize(cut_out, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     if mirrored:
         photo, person = np.ascontiguousarray(photo[:, ::-1]), np.ascontiguousarray(person[:, ::-1])
     mesh = portrait_mesh(mirrored)

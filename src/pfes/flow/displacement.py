@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
-from pfes.base.intervals import Intervals
+from pfes.base.intervals import Intervals, shots
 from pfes.faces import align
 from pfes.faces.align import ROIS
 from pfes.faces.landmarks import USABLE, Points
@@ -102,16 +102,6 @@ def write_displacement(
             out, "displacement", {"displacement": whole}, origin, fps=fps,
             rois=" ".join(roi.name for roi in ROIS[:N_ROIS]),
         )  # fmt: skip
-
-
-def shots(cut: NDArray[np.bool_]) -> Intervals:
-    """Return the shots [N, 2] of T frames from which of them come right after a cut, ``cut`` [T].
-
-    >>> shots(np.array([False, False, True])).tolist()
-    [[0, 1], [2, 2]]
-    """
-    starts = np.unique(np.concatenate([[0], np.flatnonzero(cut)]))
-    return np.stack([starts, np.append(starts[1:], len(cut)) - 1], axis=1).astype(np.int64)
 
 
 def long_windows(landmarks: Points, usable: NDArray[np.bool_], of_shots: Intervals, length: int) -> list[LongWindow]:

@@ -7,9 +7,9 @@ enough from a perfect rest; both class scores are the intensity, since length al
 import numpy as np
 import pandas as pd
 
+from pfes.base.intervals import shots
 from pfes.base.records import FRAME_COLUMNS
 from pfes.decoding.proposals import SpotParameters
-from pfes.flow.displacement import shots
 from pfes.methods.base import Curves, Measured, Signals, TrainingFreeMethod
 from pfes.methods.training_free.channels import Channels, channels
 from pfes.methods.training_free.excursions import distance, find_excursions
