@@ -18,7 +18,10 @@ def recordings(tmp_path):
 
 def test_new_recordings_are_listed_once_and_keep_the_names_that_they_are_given(recordings, tmp_path):
     listing = tmp_path / "videos.csv"
-    assert [(video.subject, video.video) for video in listed_videos(recordings, listing, 0.0)] == [("a", "a"), ("b", "b")]
+    assert [(video.subject, video.video) for video in listed_videos(recordings, listing, 0.0)] == [
+        ("a", "a"),
+        ("b", "b"),
+    ]
     listing.write_text(listing.read_text().replace("a,a,", "anna,talk,").replace("b,b,", "anna,film,"))
     found = listed_videos([*recordings, write_video(tmp_path / "c.mp4", np.arange(20) / 20)], listing, 0.0)
     assert [(video.subject, video.video) for video in found] == [("anna", "talk"), ("anna", "film"), ("c", "c")]

@@ -164,7 +164,12 @@ def test_a_run_of_clicks_alone_has_no_f1_and_tells_what_was_found(tmp_path):
     nothing = pd.DataFrame(columns=list(EXPRESSION_COLUMNS))
     own = clicks(("a_1", "macro", 10), ("a_1", "macro", 40), ("b_1", "macro", 30)).reindex(columns=list(CLICK_COLUMNS))
     found = proposals(("a_1", "macro", 8, 10, 12, 0.9), ("a_1", "macro", 60, 65, 70, 0.5))
-    tables = {"videos": videos, "expressions": nothing, "clicks": own, "proposals": found.reindex(columns=list(PROPOSAL_COLUMNS))}
+    tables = {
+        "videos": videos,
+        "expressions": nothing,
+        "clicks": own,
+        "proposals": found.reindex(columns=list(PROPOSAL_COLUMNS)),
+    }
     paths = {kind: tmp_path / f"{kind}.parquet" for kind in tables}
     for kind, table in tables.items():
         store.write_table(paths[kind], kind, table, origin)
@@ -176,9 +181,16 @@ def test_a_run_of_clicks_alone_has_no_f1_and_tells_what_was_found(tmp_path):
     metrics = store.read_table(tmp_path / "out_metrics.parquet", "metrics")
     assert not metrics[["tp", "fp", "fn"]].to_numpy().any()
     matches = store.read_table(tmp_path / "out_matches.parquet", "matches")
-    assert matches[["subject", "instance", "proposal"]].to_numpy().tolist() == [["a", 0, 0], ["a", 1, -1], ["b", 2, -1], ["a", -1, 1]]
+    assert matches[["subject", "instance", "proposal"]].to_numpy().tolist() == [
+        ["a", 0, 0],
+        ["a", 1, -1],
+        ["b", 2, -1],
+        ["a", -1, 1],
+    ]
     out = {kind: tmp_path / f"table_{kind}.parquet" for kind in TABLES}
     analyse_run(run, out)
     row = store.read_table(out["clicks_found"], "clicks_found").set_index("class").loc["overall"]
-    assert (row["recall"], row["proposals_per_minute"], row["unmatched_per_minute"]) == pytest.approx((1 / 3, 2 / 3, 1 / 3))
+    assert (row["recall"], row["proposals_per_minute"], row["unmatched_per_minute"]) == pytest.approx(
+        (1 / 3, 2 / 3, 1 / 3)
+    )
     assert len(store.read_table(out["review"], "review").query("`class` == 'overall'")) == 2

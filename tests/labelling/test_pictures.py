@@ -17,7 +17,9 @@ def moving(index):
     return picture
 
 
-@pytest.mark.parametrize("steps", [np.full(300, 1 / 30), np.where(np.arange(300) % 7 == 0, 0.05, 0.03)], ids=["even", "uneven"])
+@pytest.mark.parametrize(
+    "steps", [np.full(300, 1 / 30), np.where(np.arange(300) % 7 == 0, 0.05, 0.03)], ids=["even", "uneven"]
+)
 def test_a_leap_gives_the_frame_of_that_number(tmp_path, steps):
     path = write_video(tmp_path / "a.mp4", np.cumsum(steps), moving)
     whole = list(decode.read_frames(path))

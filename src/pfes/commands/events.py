@@ -35,11 +35,8 @@ def write_events(
     known, conditions = _conditions(sheet, videos)
     rows, events = [], []
     for video in videos.to_dict("records"):
-        paths = {
-            stage: next(iter(sorted(run.glob(f"{stage}/**/{video['video_id']}.h5"))), None)
-            for stage in ("snippets", "faces", "flow")
-        }
-        if any(path is None or store.refusal(path, stage) is not None for stage, path in paths.items()):
+        paths = _stage_files(run, str(video["video_id"]))
+        if paths is None:
             continue
         arrays, faces = store.read(paths["snippets"], "snippets"), store.read(paths["faces"], "faces")
         valid = arrays["valid"] > 0
@@ -64,6 +61,17 @@ def write_events(
     return written
 
 
+def _stage_files(run: Path, video_id: str) -> dict[str, Path] | None:
+    """Return the files of a recording by stage; None where it has no motion."""
+    found = {}
+    for stage in ("snippets", "faces", "flow"):
+        path = next(iter(sorted(run.glob(f"{stage}/**/{video_id}.h5"))), None)
+        if path is None or store.refusal(path, stage) is not None:
+            return None
+        found[stage] = path
+    return found
+
+
 def _proposal_files(run: Path, experiment: str | None, seed: int | None) -> list[Path]:
     found = sorted(run.glob("spot/*/*/seed*/proposals.parquet"))
     names = sorted({path.parts[-4] for path in found})
@@ -86,7 +94,7 @@ def _conditions(sheet: Path | None, videos: pd.DataFrame) -> tuple[dict[str, dic
     if sheet is None:
         return {}, []
     cells = read_csv(sheet) if sheet.suffix != ".parquet" else pd.read_parquet(sheet).astype(str)
-    conditions = [name for name in cells if CONDITION.fullmatch(str(name))]
+    conditions = [str(name) for name in cells if CONDITION.fullmatch(str(name))]
     found: dict[str, dict[str, object]] = {}
     places = {(clean(row["subject"]), clean(row["video"])): row for row in cells.to_dict("records")}
     for video in videos.to_dict("records"):
@@ -100,4 +108,4 @@ def _conditions(sheet: Path | None, videos: pd.DataFrame) -> tuple[dict[str, dic
         if STIMULUS in cells:
             time = number(row[STIMULUS])
             found[video["video_id"]][STIMULUS] = np.nan if time is None else time
-    return found, [str(name) for name in conditions]
+    return found, conditions

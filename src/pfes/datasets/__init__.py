@@ -69,28 +69,19 @@ def by_recording(release: Release) -> Release:
     if len({video.subject for video in release.videos}) > 1 or len(release.videos) < 2:
         return release
     units = {video.video_id: f"{video.subject}/{video.video}" for video in release.videos}
-    notes = [
-        (
-            0,
-            video.video_id,
-            "subject",
-            video.subject,
-            units[video.video_id],
-            "one subject: each recording stands for one",
-        )
-        for video in release.videos
+    rule = "one subject: each recording stands for one"
+    notes: list[tuple[object, ...]] = [
+        (0, video.video_id, "subject", video.subject, units[video.video_id], rule) for video in release.videos
     ]
-    labels = {
-        name: rows.assign(subject=rows["video_id"].map(units).astype(object))
-        for name, rows in (
-            ("expressions", release.expressions),
-            ("clicks", release.clicks),
-            ("neutral", release.neutral),
-        )
-    }
+    expressions, clicks, neutral = (
+        rows.assign(subject=rows["video_id"].map(units).astype(object))
+        for rows in (release.expressions, release.clicks, release.neutral)
+    )
     return replace(
         release,
         videos=tuple(replace(video, subject=units[video.video_id]) for video in release.videos),
         repairs=joined(release.repairs, table(notes, REPAIR_COLUMNS)),
-        **labels,
+        expressions=expressions,
+        clicks=clicks,
+        neutral=neutral,
     )

@@ -59,7 +59,7 @@ def write_label_figure(
 
 def with_clicks(expressions: pd.DataFrame, clicks: pd.DataFrame) -> pd.DataFrame:
     """Return the table of expressions with the clicks as rows of one frame: its onset, apex and offset."""
-    frames = {name: clicks["frame"] for name in ("onset", "apex", "offset")}
+    frames = dict.fromkeys(("onset", "apex", "offset"), clicks["frame"])
     frames |= {f"native_{name}": clicks["native_frame"] for name in ("onset", "apex", "offset")}
     rows = clicks.assign(**frames)[list(EXPRESSION_COLUMNS)]
     return pd.concat([part for part in (expressions, rows) if len(part)] or [expressions], ignore_index=True)

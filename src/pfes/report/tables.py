@@ -59,7 +59,9 @@ def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
 def clicks_table(found: pd.DataFrame) -> Table:
     """Return what is found of the clicks for the terminal; the table is ``clicks_found`` of pfes.evaluation.clicks."""
     recorded = number(found["recorded_minutes"].max(), 1)
-    table = Table(box=box.SIMPLE_HEAD, title=f"Clicks found, proposals per minute, minutes of review to recall .8 of {recorded}")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"Clicks found, proposals per minute, minutes of review to recall .8 of {recorded}"
+    )
     for name in ("experiment", "class"):
         table.add_column(name, no_wrap=True)
     for name in ("found", "recall", "interval", "per min", "false", "to .8"):
