@@ -180,7 +180,7 @@ def click_table(
         }
         found = _per_subject(ordered.loc[ordered["found"], "subject"], subjects)
         total = of_subject["clicks"] * len(runs)
-        figures = {
+        figures: dict[str, tuple[Floats, Floats]] = {
             "recall": (found, total),
             "proposals_per_minute": (of_subject["proposals"], minutes),
             "unmatched_per_minute": (of_subject["proposals"] - found, minutes),
