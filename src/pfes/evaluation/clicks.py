@@ -165,9 +165,8 @@ def click_table(
     """
     subjects = sorted(set(videos["subject"]))
     seconds = videos["n_frames"] / videos["sampled_fps"].replace(0, np.nan)
-    minutes = (seconds.fillna(0) / 60).groupby(videos["subject"]).sum().reindex(subjects).to_numpy(np.float64) * len(
-        runs
-    )
+    recorded_s = seconds.fillna(0).groupby(videos["subject"]).sum()
+    minutes = np.array([float(recorded_s[name]) / 60 * len(runs) for name in subjects], np.float64)
     rate = videos.set_index("video_id")["sampled_fps"]
     taken = draws(len(subjects), params)
     rows, curves = [], []
