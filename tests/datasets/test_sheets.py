@@ -87,8 +87,8 @@ def generic(folder, videos, expressions=HEADER, **settings):
     [
         ("anna,a,1_0,4_0,5_9,macro", r"row 2: onset '1_0', expected a frame number from 0 on"),
         ("anna,a,1.2,,2.5,macro", r"row 2: onset '1.2', expected a frame number from 0 on, not seconds"),
-        ("anna,a,10,,20,1", r"row 2: class '1', expected macro or micro"),
-        ("anna,a,NA,,20,macro", r"row 2: onset 'NA', expected a frame number"),
+        ("anna,a,10,,20,1", r"row 2: class '1', expected macro, micro or neutral"),
+        ("anna,a,NA,,20,macro", r"row 2: no frame: expected point, or apex, or both onset and offset"),
         ("Anna,a,1,,20,macro", r"row 2: subject 'Anna' has no video in the videos sheet"),
     ],
 )
@@ -118,7 +118,8 @@ def test_classes_and_marks_as_people_write_them(tmp_path):
 def test_one_person_under_two_spellings(tmp_path):
     """An invisible character, or a decomposed letter, makes no second subject; a capital stops, unless it is meant."""
     same = "subject,video,path\nZo\u00eb,a,a.mp4\nZoe\u0308,b,b.mp4\nZo\u00eb\u200b,c,c.mp4\n"
-    assert {video.subject for video in generic(tmp_path, same).videos} == {"Zo\u00eb"}
+    other = "ben,d,d.mp4\n"  # of one subject alone each recording would stand for one
+    assert {video.subject for video in generic(tmp_path, same + other).videos} == {"Zo\u00eb", "ben"}
     alike = "subject,video,path\nanna,a,a.mp4\nAnna,b,b.mp4\n01,c,c.mp4\n1,d,d.mp4\n"
     with pytest.raises(InputError, match=r"'anna' and 'Anna', '01' and '1' look alike; .*dataset.distinct_names: true"):
         generic(tmp_path, alike)

@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pfes.base import provenance, store
+from pfes.base.records import CLICK_COLUMNS, EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS
+from pfes.evaluation.analysis import TABLES, analyse_run
 from pfes.evaluation.clicks import all_clicks, boundary_errors, click_table, match_clicks, not_counted
 from pfes.evaluation.counts import judge
+from pfes.evaluation.metrics import EvaluateParameters, Outputs, judge_run, write_evaluation
 from pfes.evaluation.statistics import BootstrapParameters
 
 VIDEOS = pd.DataFrame(
@@ -151,3 +155,42 @@ def test_the_point_of_an_interval_or_else_its_apex_is_its_click():
     )  # fmt: skip
     found = all_clicks(VIDEOS, truth, clicks(("b_1", "micro", 3)).drop(columns="interval"))
     assert found["frame"].tolist() == [7, 25, 3] and found["interval"].tolist() == [True, True, False]
+
+
+def test_a_run_of_clicks_alone_has_no_f1_and_tells_what_was_found(tmp_path):
+    # a: clicks 10 and 40; proposed [8..12] finds 10, [60..70] finds nothing. b: click 30, nothing proposed.
+    origin = provenance.record("test", {})
+    videos = VIDEOS.reindex(columns=list(VIDEO_COLUMNS))
+    nothing = pd.DataFrame(columns=list(EXPRESSION_COLUMNS))
+    own = clicks(("a_1", "macro", 10), ("a_1", "macro", 40), ("b_1", "macro", 30)).reindex(columns=list(CLICK_COLUMNS))
+    found = proposals(("a_1", "macro", 8, 10, 12, 0.9), ("a_1", "macro", 60, 65, 70, 0.5))
+    tables = {
+        "videos": videos,
+        "expressions": nothing,
+        "clicks": own,
+        "proposals": found.reindex(columns=list(PROPOSAL_COLUMNS)),
+    }
+    paths = {kind: tmp_path / f"{kind}.parquet" for kind in tables}
+    for kind, table in tables.items():
+        store.write_table(paths[kind], kind, table, origin)
+    run = judge_run(
+        paths["videos"], paths["expressions"], {"x": {0: [paths["proposals"]]}}, EvaluateParameters(), paths["clicks"]
+    )
+    names = ("metrics", "counts", "matches", "summary")
+    write_evaluation(run, Outputs(*(tmp_path / f"out_{name}.parquet" for name in names)), "run")
+    metrics = store.read_table(tmp_path / "out_metrics.parquet", "metrics")
+    assert not metrics[["tp", "fp", "fn"]].to_numpy().any()
+    matches = store.read_table(tmp_path / "out_matches.parquet", "matches")
+    assert matches[["subject", "instance", "proposal"]].to_numpy().tolist() == [
+        ["a", 0, 0],
+        ["a", 1, -1],
+        ["b", 2, -1],
+        ["a", -1, 1],
+    ]
+    out = {kind: tmp_path / f"table_{kind}.parquet" for kind in TABLES}
+    analyse_run(run, out)
+    row = store.read_table(out["clicks_found"], "clicks_found").set_index("class").loc["overall"]
+    assert (row["recall"], row["proposals_per_minute"], row["unmatched_per_minute"]) == pytest.approx(
+        (1 / 3, 2 / 3, 1 / 3)
+    )
+    assert len(store.read_table(out["review"], "review").query("`class` == 'overall'")) == 2

@@ -57,6 +57,8 @@ SUPERVISED = {
 JOURNAL = {"training.method": "journal"}
 # experiment -> every key that it sets, itself or by its base
 CHANGES = {
+    "clicks_half": {"training.method": "journal", "points.share": 0.5},
+    "clicks_quarter": {"training.method": "journal", "points.share": 0.25},
     "journal": JOURNAL,
     "baseline": {"training.method": "baseline"},
     "training_free": {"training.method": "training_free"},

@@ -187,7 +187,7 @@ def learn(
 
 @app.command()
 def events(
-    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo, or a folder of pfes spot.")],
     out: Annotated[Path, typer.Option(help="Folder for events and summary, CSV and Parquet.")],
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run, where it has several.")] = None,
     videos: Annotated[

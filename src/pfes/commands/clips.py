@@ -53,9 +53,8 @@ def _events(place: Path, recording: Path) -> list[tuple[str, int, int]]:
     stem = recording.name if recording.is_dir() else recording.stem
     for column in ("video_id", "video"):
         if column in table:
-            named = table[column].astype(str)
-            own = (named == file_name(stem)) | (named == stem) | named.str.endswith(f"_{file_name(stem)}")
-            table = table[own]
+            names = (stem, file_name(stem))
+            table = table[[str(name) in names or str(name).endswith(f"_{names[1]}") for name in table[column]]]
             break
     rows = table.sort_values(list(columns))[["class", *columns]]
     return [(str(kind), int(onset), int(offset)) for kind, onset, offset in rows.to_numpy().tolist()]

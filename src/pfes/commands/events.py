@@ -1,5 +1,6 @@
-"""Events and their summary from a run: the tables of ``pfes.spotting.events``, as CSV and Parquet."""
+"""Events and their summary from a run, or of one spotted recording: the tables of ``pfes.spotting.events``, as CSV and Parquet."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pandas as pd
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.names import clean
+from pfes.commands.extract import STAGES
 from pfes.datasets.generic import CONDITION
 from pfes.datasets.sheets import number, read_csv
 from pfes.evaluation.metrics import read_proposals
+from pfes.flow.cache import LAST_RUN
 from pfes.spotting.events import EVENT_COLUMNS, STIMULUS, events_of, summary
+from pfes.spotting.proposal_tables import read_faces
 
 
 def write_events(
@@ -22,6 +26,7 @@ def write_events(
 
     Parameters
     ----------
+    run : folder of a run, or of ``pfes spot`` (one recording, subject and video called as its file).
     experiment, seed : whose proposals; may be left out where there is one experiment, and for the lowest seed.
     sheet : the videos sheet, with columns ``condition...`` and ``stimulus_s``.
 
@@ -30,24 +35,27 @@ def write_events(
     InputError
         There are no such proposals, or the sheet lacks a recording of the run.
     """
-    proposals = read_proposals(_proposal_files(run, experiment, seed))
-    videos = store.read_table(run / "dataset/videos.parquet", "videos")
+    spotted = (run / "proposals.csv").is_file()
+    if spotted:
+        proposals = pd.read_csv(run / "proposals.csv", dtype={"video_id": str})
+        name = str(proposals["video_id"].iloc[0]) if len(proposals) else run.name
+        videos = pd.DataFrame({"subject": [name], "video": [name], "video_id": [name]})
+    else:
+        proposals = read_proposals(_proposal_files(run, experiment, seed))
+        videos = store.read_table(run / "dataset/videos.parquet", "videos")
     known, conditions = _conditions(sheet, videos)
     rows, events = [], []
     for video in videos.to_dict("records"):
-        paths = {
-            stage: next(iter(sorted(run.glob(f"{stage}/**/{video['video_id']}.h5"))), None)
-            for stage in ("snippets", "faces", "flow")
-        }
-        if any(path is None or store.refusal(path, stage) is not None for stage, path in paths.items()):
+        paths = {stage: run / f"{stage}.h5" for stage in STAGES} if spotted else _stage_files(run, video["video_id"])
+        if any(not path.is_file() or store.refusal(path, stage) is not None for stage, path in paths.items()):
             continue
-        arrays, faces = store.read(paths["snippets"], "snippets"), store.read(paths["faces"], "faces")
+        arrays, (faces, rate) = store.read(paths["snippets"], "snippets"), read_faces(paths["faces"])
         valid = arrays["valid"] > 0
         own = proposals[proposals["video_id"] == video["video_id"]]
         size = float(store.attributes(paths["flow"], "flow")["size"])
         names = {"subject": video["subject"], "video": video["video"], **known.get(video["video_id"], {})}
         events.append(events_of(own, arrays["snippets"], valid, faces, size).assign(**names))
-        rows.append({**names, "usable_s": valid.sum() / video["sampled_fps"]})
+        rows.append({**names, "usable_s": valid.sum() / rate})
     if not rows:
         raise InputError(f"{run}: no recording with motion; run the workflow first")
     table = pd.concat([part for part in events if len(part)] or events[:1], ignore_index=True)
@@ -62,6 +70,13 @@ def write_events(
                     temporary, index=False
                 )
     return written
+
+
+def _stage_files(run: Path, video_id: str) -> dict[str, Path]:
+    """Return the files of a recording by stage, those that the last run wanted."""
+    last = run / LAST_RUN
+    keys = json.loads(last.read_text(encoding="utf-8")) if last.is_file() else {}
+    return {stage: run / stage / keys.get(stage, "") / f"{video_id}.h5" for stage in STAGES}
 
 
 def _proposal_files(run: Path, experiment: str | None, seed: int | None) -> list[Path]:
@@ -86,7 +101,7 @@ def _conditions(sheet: Path | None, videos: pd.DataFrame) -> tuple[dict[str, dic
     if sheet is None:
         return {}, []
     cells = read_csv(sheet) if sheet.suffix != ".parquet" else pd.read_parquet(sheet).astype(str)
-    conditions = [name for name in cells if CONDITION.fullmatch(str(name))]
+    conditions = [str(name) for name in cells if CONDITION.fullmatch(str(name))]
     found: dict[str, dict[str, object]] = {}
     places = {(clean(row["subject"]), clean(row["video"])): row for row in cells.to_dict("records")}
     for video in videos.to_dict("records"):
@@ -100,4 +115,4 @@ def _conditions(sheet: Path | None, videos: pd.DataFrame) -> tuple[dict[str, dic
         if STIMULUS in cells:
             time = number(row[STIMULUS])
             found[video["video_id"]][STIMULUS] = np.nan if time is None else time
-    return found, [str(name) for name in conditions]
+    return found, conditions

@@ -69,16 +69,9 @@ def by_recording(release: Release) -> Release:
     if len({video.subject for video in release.videos}) > 1 or len(release.videos) < 2:
         return release
     units = {video.video_id: f"{video.subject}/{video.video}" for video in release.videos}
-    notes = [
-        (
-            0,
-            video.video_id,
-            "subject",
-            video.subject,
-            units[video.video_id],
-            "one subject: each recording stands for one",
-        )
-        for video in release.videos
+    rule = "one subject: each recording stands for one"
+    notes: list[tuple[object, ...]] = [
+        (0, video.video_id, "subject", video.subject, units[video.video_id], rule) for video in release.videos
     ]
     expressions, clicks, neutral = (
         rows.assign(subject=rows["video_id"].map(units).astype(object))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pfes.base.errors import InputError
 from pfes.base.names import class_of, clean
@@ -58,7 +59,7 @@ class Mark:
         return int(clock.frames(np.array([value]))[0]) if self.seconds else int(value)
 
 
-def read_mark(cells: Mapping[str, Any], first: int) -> Mark:
+def read_mark(cells: Mapping[str, Any] | pd.Series, first: int) -> Mark:
     """Return what a row says; ``first`` is the number that the sheet gives to the first frame.
 
     Raises
@@ -76,7 +77,8 @@ def read_mark(cells: Mapping[str, Any], first: int) -> Mark:
         other = next(name for name in given if name in MARKS)
         raise InputError(f"{other} in frames and {seconds[0]} in seconds; write a row in one of them")
     values = {name.removesuffix("_s"): _value(name, text, first) for name, text in given.items()}
-    mark = Mark(kind, *(values.get(name) for name in MARKS), seconds=bool(seconds))  # type: ignore[misc]
+    onset, apex, offset, point = (values.get(name) for name in MARKS)
+    mark = Mark(kind, onset, apex, offset, point, seconds=bool(seconds))
     _check(mark, given)
     return mark
 

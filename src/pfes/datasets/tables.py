@@ -137,7 +137,7 @@ def _timed(labels: pd.DataFrame, clocks: Mapping[str, decode.Clock]) -> pd.DataF
             frame if np.isnan(second) else int(clocks[video_id].frames(np.array([second]))[0])
             for video_id, frame, second in zip(labels["video_id"], labels[native], labels[column], strict=True)
         ]
-        frames[native] = pd.array(found, labels[native].dtype)
+        frames[native] = pd.Series(found, labels.index, labels[native].dtype)
     return labels.drop(columns=columns).assign(**frames)
 
 

@@ -165,7 +165,8 @@ def click_table(
     """
     subjects = sorted(set(videos["subject"]))
     seconds = videos["n_frames"] / videos["sampled_fps"].replace(0, np.nan)
-    minutes = (seconds.fillna(0) / 60).groupby(videos["subject"]).sum().reindex(subjects).to_numpy() * len(runs)
+    recorded_s = seconds.fillna(0).groupby(videos["subject"]).sum()
+    minutes = np.array([float(recorded_s[name]) / 60 * len(runs) for name in subjects], np.float64)
     rate = videos.set_index("video_id")["sampled_fps"]
     taken = draws(len(subjects), params)
     rows, curves = [], []
@@ -178,7 +179,7 @@ def click_table(
         }
         found = _per_subject(ordered.loc[ordered["found"], "subject"], subjects)
         total = of_subject["clicks"] * len(runs)
-        figures = {
+        figures: dict[str, tuple[Floats, Floats]] = {
             "recall": (found, total),
             "proposals_per_minute": (of_subject["proposals"], minutes),
             "unmatched_per_minute": (of_subject["proposals"] - found, minutes),
@@ -186,8 +187,8 @@ def click_table(
         pairs = errors if kind == "overall" else errors[errors["class"] == kind]
         count = _per_subject(pairs["subject"], subjects)
         for name in ("onset_error_s", "offset_error_s"):
-            summed = pairs.groupby("subject")[name].sum().astype("float64").reindex(subjects, fill_value=0.0).to_numpy()
-            figures[name] = (summed, count)
+            summed = pairs.groupby("subject")[name].sum().astype("float64").reindex(subjects, fill_value=0.0)
+            figures[name] = (summed.to_numpy(np.float64), count)
         row: dict[str, float | str] = {"class": kind, "clicks": len(own), "found": found.sum() / max(len(runs), 1)}
         for name, (above, below) in figures.items():
             row |= dict(zip((name, f"{name}_low", f"{name}_high"), _share(above, below, taken, params), strict=True))
@@ -231,13 +232,13 @@ def _ordered(
         found = np.isin(np.arange(len(own)), taken)
         looked = (own["offset"] - own["onset"] + 1) / own["video_id"].map(rate) + review_s
         looks = {"score": _score(own), "seconds": looked.astype(np.float64), "found": found}
-        parts.append(own[["video_id"]].assign(**looks))
+        parts.append(pd.DataFrame({"video_id": own["video_id"], **looks}))
     table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
 def _per_subject(values: pd.Series, subjects: Sequence[str]) -> Floats:
-    return values.value_counts().reindex(subjects, fill_value=0).to_numpy(np.float64)
+    return np.asarray(values.value_counts().reindex(list(subjects), fill_value=0), np.float64)
 
 
 def _share(above: Floats, below: Floats, taken: Floats, params: BootstrapParameters) -> tuple[float, float, float]:

@@ -92,7 +92,7 @@ def numbers(proposals: pd.DataFrame) -> NDArray[np.int64]:
     """Return the place [M] of each proposal among those of its video: its column ``number`` where rows were left out."""
     if "number" in proposals:
         return proposals["number"].to_numpy(np.int64)
-    return proposals.groupby("video_id", sort=False).cumcount().to_numpy(np.int64)
+    return np.asarray(proposals.groupby("video_id", sort=False).cumcount(), np.int64)
 
 
 def ratios_by_class(counts: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -58,22 +58,21 @@ def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
 
 def clicks_table(found: pd.DataFrame) -> Table:
     """Return what is found of the clicks for the terminal; the table is ``clicks_found`` of pfes.evaluation.clicks."""
-    table = Table(box=box.SIMPLE_HEAD, title="Clicks found, and what a review costs; intervals over subjects")
+    recorded = number(found["recorded_minutes"].max(), 1)
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"Clicks found, proposals per minute, minutes of review to recall .8 of {recorded}"
+    )
     for name in ("experiment", "class"):
-        table.add_column(name)
-    for name in ("clicks", "found", "recall", "proposals/min", "without a click", "review to .8", "recorded"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("found", "recall", "interval", "per min", "false", "to .8"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in found.to_dict("records"):
-        told = [
-            number(row[name], 2)
-            + (f" ({row[f'{name}_low']:.2f}-{row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else "")
-            for name in ("recall", "proposals_per_minute", "unmatched_per_minute")
-        ]
-        minutes = [f"{number(row[name], 1)} min" for name in ("minutes_80", "recorded_minutes")]
+        name = row["experiment"] if row["class"] == RESULT_CLASSES[0] else ""
+        bounds = f"{row['recall_low']:.2f}-{row['recall_high']:.2f}" if np.isfinite(row["recall_low"]) else ""
+        rates = [number(row[key], 1) for key in ("proposals_per_minute", "unmatched_per_minute", "minutes_80")]
+        count = f"{row['found']:g}/{row['clicks']}"
         end = row["class"] == RESULT_CLASSES[-1]
-        table.add_row(
-            row["experiment"], row["class"], str(row["clicks"]), f"{row['found']:g}", *told, *minutes, end_section=end
-        )
+        table.add_row(name, row["class"], count, number(row["recall"]), bounds, *rates, end_section=end)
     return table
 
 

@@ -141,7 +141,7 @@ async function decide(accept) {
   const { kind, onset, apex, offset } = item;
   const asked = accept ? { op: "add", class: kind, onset, apex, offset, point: apex } : { op: "add", class: "neutral", onset, offset };
   await change(asked, accept ? `${kind} ${onset} to ${offset} accepted` : `${onset} to ${offset} rejected: neutral`);
-  if (state.candidates[chosen.candidate].state !== "open") jump(1);
+  if (candidate()?.state !== "open" && state.candidates.some(left => left.state === "open")) jump(1);
 }
 
 function other() {
