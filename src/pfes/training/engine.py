@@ -31,6 +31,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
@@ -62,7 +63,7 @@ class State:
 
     model: SpottingModel
     optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    schedule: LRScheduler
     generator: torch.Generator
     epoch: int = 0
     rows: list[Row] = field(default_factory=list)
@@ -154,18 +155,18 @@ def begin(model: SpottingModel, params: TrainingParameters, seed: int) -> State:
     trained, head = (
         [parameter for parameter in part.parameters() if parameter.requires_grad] for part in (model, model.head)
     )
-    groups: list[dict[str, Any]] = [{"params": trained}]
     rates = model.method.head_rates(params)
+    groups: list[dict[str, Any]] = [{"params": trained}]
     if rates is not None:
-        own = {"params": head, "lr": rates[0], "weight_decay": rates[1]}
-        groups = [{"params": trained[: len(trained) - len(head)]}, own] if len(trained) > len(head) else [own]
+        spotformer = [{"params": trained[: len(trained) - len(head)]}] if len(trained) > len(head) else []
+        groups = [*spotformer, {"params": head, "lr": rates[0], "weight_decay": rates[1]}]
     optimiser = kind(groups, lr=params.learning_rate, weight_decay=params.weight_decay, fused=True)
-    schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.StepLR(
-        optimiser, params.decay_every, params.decay
-    )
-    if rates is not None:
+    schedule: LRScheduler
+    if rates is None:
+        schedule = StepLR(optimiser, params.decay_every, params.decay)
+    else:
         falling = [lambda epoch: params.decay ** (epoch // params.decay_every)] * (len(groups) - 1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, [*falling, lambda epoch: 1.0])
+        schedule = LambdaLR(optimiser, [*falling, lambda epoch: 1.0])
     return State(model, optimiser, schedule, torch.Generator().manual_seed(seed))
 
 
