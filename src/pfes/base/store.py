@@ -77,6 +77,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "class_scores/{video}": (("frame", "class"), "1"),
         "valid/{video}": (("frame",), "1"),
         "outputs/{video}": (("frame", "output"), "1"),  # where the method has some
+        "moved/{video}": (("frame", "roi", "xy"), "px of the aligned crop"),
     },
 }
 

@@ -33,7 +33,7 @@ from pfes.methods.baseline import BaselineParameters
 from pfes.methods.registry import spot_parameters, training_free
 from pfes.methods.training_free.calibration import Calibration, calibrate
 from pfes.methods.training_free.parameters import TrainingFreeParameters
-from pfes.spotting.proposal_tables import locate
+from pfes.spotting.proposal_tables import locate, proposed
 from pfes.spotting.training_free import read_signals
 from pfes.training.model import SpottingModel, load_model, predict
 
@@ -144,14 +144,14 @@ def _with_models(out: Path, models: Sequence[SpottingModel], settings: Mapping[s
     intensity = np.mean([curve for _, curve, _ in predicted], axis=0)
     class_scores = np.mean([scores for _, _, scores in predicted], axis=0)
     rate = float(store.attributes(out / "faces.h5", "faces")["fps"])
-    curves = {"intensity": intensity, "class_scores": class_scores, "valid": valid}
+    curves = {"intensity": intensity, "class_scores": class_scores, "valid": valid, "moved": arrays["snippets"][:, -1]}
     outputs = [
         one.method.outputs(one.head, torch.as_tensor(features))
         for one, (features, _, _) in zip(models, predicted, strict=True)
     ]
     if outputs[0] is not None:
         curves["outputs"] = np.mean([part.numpy() for part in outputs if part is not None], axis=0)
-    proposals = models[0].method.propose(curves, params, rate)
+    proposals = proposed(models[0].method, curves, params, rate)
     return Spotted(intensity, class_scores, proposals, rate, valid, params.thresholds, int(settings["flow"]["size"]))
 
 

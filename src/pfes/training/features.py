@@ -93,13 +93,14 @@ def score_fold(
                 continue
             if f"features/{video_id}" not in features:
                 raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
-            _, valid = read_snippets(path)
+            snippets, valid = read_snippets(path)
             with reproducible(meta["seed"]):
                 own = torch.as_tensor(features[f"features/{video_id}"])
                 _, intensity, class_scores = model.head.clean(own)
             writer.append(f"intensity/{video_id}", intensity.numpy())
             writer.append(f"class_scores/{video_id}", class_scores.numpy())
             writer.append(f"valid/{video_id}", valid)
+            writer.append(f"moved/{video_id}", snippets[:, -1])
             outputs = model.method.outputs(model.head, own)
             if outputs is not None:
                 writer.append(f"outputs/{video_id}", outputs.numpy())

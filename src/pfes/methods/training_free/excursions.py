@@ -113,7 +113,8 @@ def find_excursions(curve: Floats, fps: float, params: TrainingFreeParameters, l
     peaks = peaks[stands_out]
     shape = tuple(facts[name][stands_out] for name in ("prominences", "left_bases", "right_bases"))
     low, high = (
-        peak_widths(padded, peaks, rel_height=1 - times * params.base_share, prominence_data=shape)[2:] for times in (1, 2)
+        peak_widths(padded, peaks, rel_height=1 - times * params.base_share, prominence_data=shape)[2:]
+        for times in (1, 2)
     )
     left, right = low[0] - (high[0] - low[0]), low[1] + (low[1] - high[1])  # the flanks, followed down to the base
     onset = np.clip(np.maximum(np.ceil(left), shape[1]).astype(np.int64) - 1, 0, len(curve) - 1)
