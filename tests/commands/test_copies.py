@@ -80,6 +80,7 @@ def upright(pictures, tmp_path_factory):
     return points, magnitude, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy", COPIES)
 def test_a_copy_gives_the_same_points_intensity_and_seconds(upright, pictures, tmp_path, copy):
     points, magnitude, found = result(tmp_path, *COPIES[copy](tmp_path, pictures))

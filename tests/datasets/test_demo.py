@@ -17,7 +17,7 @@ import pytest
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.records import EXPRESSION_COLUMNS
-from pfes.datasets import demo, demo_render
+from pfes.datasets import demo, demo_face, demo_render
 from pfes.faces.facemesh import MESH_68
 
 SMALL = demo.DemoParameters(subjects=2, videos=2, seconds=3.0, width=256, height=256)
@@ -212,6 +212,19 @@ def test_a_rendering_that_breaks_off_leaves_no_file(tmp_path: Path, monkeypatch:
 
 
 # Pixels against truth
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_kept_mesh_is_the_one_that_mediapipe_finds(mirrored: bool):
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+    from skimage import data
+
+    photo = np.ascontiguousarray(data.astronaut()[:, ::-1] if mirrored else data.astronaut())
+    with FaceMesh(static_image_mode=True) as detector:
+        points = detector.process(photo).multi_face_landmarks[0].landmark[:468]
+    found = np.array([(point.x, point.y, point.z) for point in points]) * 512
+    away = np.abs(found - demo_face.portrait_mesh(mirrored)).mean(0)
+    assert (away < (1, 1, 3)).all(), away  # the face is 160 px wide
 
 
 def test_mediapipe_finds_the_face_where_the_truth_says(rendered: Path):

@@ -1,11 +1,13 @@
 """The still faces of the demo dataset: one portrait, warped and toned into subjects, and what moves in each.
 
-The portrait is scikit-image's ``astronaut`` (NASA, public domain), landmarked by MediaPipe. Each subject is a smooth
+The portrait is scikit-image's ``astronaut`` (NASA, public domain), landmarked and cut out by MediaPipe once and for all
+(portrait_mesh.csv, portrait_person.png). Each subject is a smooth
 warp and a change of tone and light of it. Conventions are those of ``demo_render``.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,6 +19,7 @@ from pfes.faces.facemesh import MESH_68
 
 Array = NDArray[Any]  # float32 throughout; OpenCV's type hints know no dtype
 
+MESH, PERSON = (Path(__file__).with_name(name) for name in ("portrait_mesh.csv", "portrait_person.png"))
 MARGIN, STEP = 32, 2
 CROP_PX = 9 / 128  # g per px of the crop at 128 px
 FACE_SHARE = 0.53  # of the shorter side of the frame that the crop of 9 g takes
@@ -153,29 +156,32 @@ def still_face(params: demo.DemoParameters, subject: int) -> Face:
 @lru_cache(maxsize=2)
 def portrait(width: int, height: int, mirrored: bool) -> tuple[Array, Array, Array]:
     """Return the portrait on the canvas (BGR), its face mesh [468, 3] (px, z away) and person mask [h, w]."""
-    from mediapipe.python.solutions.face_mesh import FaceMesh  # seconds to import
-    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
     from skimage import data
 
-    photo = np.ascontiguousarray(data.astronaut()[:, ::-1] if mirrored else data.astronaut())
-    with FaceMesh(static_image_mode=True) as detector:
-        mesh = _mesh(detector, photo)
-        canvas = np.array((width, height)) + 2 * MARGIN
-        turn = _upright(mesh, FACE_SHARE * min(width, height) / 9, canvas)
-        photo = cv2.warpAffine(
-            photo, turn, canvas.tolist(), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
-        )
-        mesh = _mesh(detector, photo)
-    with SelfieSegmentation() as segmenter:
-        person = segmenter.process(photo).segmentation_mask
+    photo, person = data.astronaut(), cv2.imread(str(PERSON), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+    person = cv2.resize(person, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    if mirrored:
+        photo, person = np.ascontiguousarray(photo[:, ::-1]), np.ascontiguousarray(person[:, ::-1])
+    mesh = portrait_mesh(mirrored)
+    canvas = np.array((width, height)) + 2 * MARGIN
+    turn = _upright(mesh, FACE_SHARE * min(width, height) / 9, canvas)
+    photo, person = (
+        cv2.warpAffine(image, turn, canvas.tolist(), flags=kind, borderMode=cv2.BORDER_REFLECT_101)
+        for image, kind in ((photo, cv2.INTER_LANCZOS4), (person, cv2.INTER_LINEAR))
+    )
+    on_canvas = np.concatenate([mesh[:, :2] @ turn[:, :2].T + turn[:, 2], mesh[:, 2:] * np.hypot(*turn[0, :2])], axis=1)
     sharp = cv2.addWeighted(photo, 1.35, cv2.GaussianBlur(photo, (0, 0), 2.0), -0.35, 0)
-    return cv2.cvtColor(sharp, cv2.COLOR_RGB2BGR), mesh, person
+    return cv2.cvtColor(sharp, cv2.COLOR_RGB2BGR), on_canvas.astype(np.float32), person
 
 
-def _mesh(detector: Any, image: Array) -> Array:
-    height, width = image.shape[:2]
-    found = detector.process(image).multi_face_landmarks[0].landmark[:468]
-    return np.array([(point.x * width, point.y * height, point.z * width) for point in found], np.float32)
+def portrait_mesh(mirrored: bool) -> Array:
+    """Return MediaPipe's mesh of the photo, or of its mirror image, [468, 3], px of the photo, z away.
+
+    Kept with the package, as is the person mask: landmarks found anew differ by hundredths of a px from processor to
+    processor, and every rendered frame with them.
+    """
+    columns = np.loadtxt(MESH, np.float32, delimiter=",", skiprows=1)
+    return columns[:, 3:] if mirrored else columns[:, :3]
 
 
 def _unit(mesh: Array) -> float:
