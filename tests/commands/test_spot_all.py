@@ -11,7 +11,7 @@ import pytest
 from pfes.base.errors import InputError
 from pfes.commands.cli import _stretch
 from pfes.commands.spot import PROPOSALS, Wanted, spot
-from pfes.commands.spot_all import Asked, asked, spot_all, collect_events
+from pfes.commands.spot_all import Asked, asked, collect_events, spot_all
 
 NAMES = ["class", "onset", "apex", "offset", "onset_s", "apex_s", "offset_s", "score"]
 
