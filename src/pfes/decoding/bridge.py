@@ -40,8 +40,8 @@ def bridged(proposals: pd.DataFrame, moved: NDArray[np.floating], longest_s: flo
             found.append(pair[0])
             index += 1
     joined = pd.DataFrame(found, columns=proposals.columns).astype(proposals.dtypes)
-    order = np.lexsort((joined["onset"], [CLASSES.index(name) for name in joined["class"]]))
-    return joined.iloc[order].reset_index(drop=True)
+    classes = np.array([CLASSES.index(name) for name in joined["class"]], np.int64)
+    return joined.iloc[np.lexsort((joined["onset"].to_numpy(), classes))].reset_index(drop=True)
 
 
 def _one_expression(first: dict, second: dict, moved: NDArray[np.floating], longest: float) -> bool:
