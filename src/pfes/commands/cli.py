@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -69,7 +70,10 @@ def spot(
     recordings = many.asked(videos, out, fps)
     skipped = []
     outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite)
-    with Progress(console=Console(stderr=True), disable=len(recordings) == 1) as progress:
+    with (
+        os.fdopen(os.dup(2), "w") as terminal,  # a recording's log takes all that is written to stderr meanwhile
+        Progress(console=Console(file=terminal), disable=len(recordings) == 1) as progress,
+    ):
         bar = progress.add_task("recordings", total=len(recordings))
         for outcome in outcomes:
             skipped += [outcome.problem] if outcome.problem else []
