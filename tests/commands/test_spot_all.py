@@ -11,7 +11,7 @@ import pytest
 from pfes.base.errors import InputError
 from pfes.commands.cli import _stretch
 from pfes.commands.spot import PROPOSALS, Wanted, spot
-from pfes.commands.spot_all import Asked, asked, spot_all, write_events
+from pfes.commands.spot_all import Asked, asked, collect_events, spot_all
 
 NAMES = ["class", "onset", "apex", "offset", "onset_s", "apex_s", "offset_s", "score"]
 
@@ -49,7 +49,7 @@ def test_what_is_there_is_not_done_again_and_counts_among_the_events(tmp_path: P
     outcomes = {outcome.name: outcome.problem for outcome in spot_all(recordings, Wanted())}
     assert "is there already; replace it with --overwrite" in str(outcomes["a"])
     assert "b.mp4: no such file" in str(outcomes["b"])
-    events = write_events(recordings, tmp_path)
+    events = collect_events(recordings, tmp_path)
     assert events["recording"].tolist() == ["a", "a"]
     assert len(pd.read_csv(tmp_path / "events.csv")) == 2
 
@@ -58,7 +58,7 @@ def test_a_recording_that_fails_when_done_over_keeps_no_old_result(tmp_path: Pat
     done(tmp_path / "a", 1)
     recordings = {"a": Asked("gone.mp4", 0.0, tmp_path / "a")}
     assert [outcome.problem is None for outcome in spot_all(recordings, Wanted(), overwrite=True)] == [False]
-    assert write_events(recordings, tmp_path).empty
+    assert collect_events(recordings, tmp_path).empty
 
 
 @pytest.mark.parametrize(

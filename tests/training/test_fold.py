@@ -277,7 +277,8 @@ def test_features_and_scores_are_what_the_model_predicts(project):
     own = {video_id: path for video_id, path in paths.items() if video_id.startswith("s3")}
     score_fold(folder / "model.pt", folder / "features.h5", own, folder / "scores.h5")
     scores = store.read(folder / "scores.h5", "scores")
-    assert set(scores) == {"intensity/s3_a", "class_scores/s3_a", "valid/s3_a"}
+    assert set(scores) == {f"{name}/s3_a" for name in ("intensity", "class_scores", "valid", "moved")}
+    assert (scores["moved/s3_a"] == store.read(paths["s3_a"], "snippets")["snippets"][:, 16]).all()
     model, _ = load_model(folder / "model.pt")
     features, intensity, class_scores = predict(model, store.read(paths["s3_a"], "snippets")["snippets"])
     np.testing.assert_allclose(store.read(folder / "features.h5", "features")["features/s3_a"], features, atol=1e-5)

@@ -78,6 +78,7 @@ FORMATS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "valid/{video}": (("frame",), "1"),
         "outputs/{video}": (("frame", "output"), "1"),  # where the method has some
         "candidates/{video}": (("interval", "value"), "onset and offset in frames, then the method's own"),  # likewise
+        "moved/{video}": (("frame", "roi", "xy"), "px of the aligned crop"),
     },
 }
 

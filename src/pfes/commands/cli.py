@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -69,21 +70,25 @@ def spot(
     recordings = many.asked(videos, out, fps)
     skipped = []
     outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite)
-    with Progress(console=Console(stderr=True), disable=len(recordings) == 1) as progress:
+    with (
+        os.fdopen(os.dup(2), "w") as terminal,  # a recording's log takes all that is written to stderr meanwhile
+        Progress(console=Console(file=terminal), disable=len(recordings) == 1) as progress,
+    ):
         bar = progress.add_task("recordings", total=len(recordings))
         for outcome in outcomes:
             skipped += [outcome.problem] if outcome.problem else []
             progress.advance(bar)
     if len(recordings) == 1 and skipped:
         raise InputError(skipped[0])
-    events = many.write_events(recordings, out)
+    events = many.collect_events(recordings, out)
     table = Table("recording", "class", "onset", "apex", "offset", "score", title=f"{len(events)} expressions")
     for row in events.head(MOST_ROWS).to_dict("records"):
         times = [f"{row[f'{name}_s']:.2f} s" for name in ("onset", "apex", "offset")]
         table.add_row(str(row["recording"]), str(row["class"]), *times, f"{row['score']:.2f}")
     console.print(table)
     console.print(
-        f"{out / many.EVENTS}; {', '.join(str(one.out / PROPOSALS) for one in recordings.values())}", soft_wrap=True
+        f"{out / many.EVENTS}; {PROPOSALS}, curve and more in {out if len(recordings) == 1 else f'{out}/*/'}",
+        soft_wrap=True,
     )
     if skipped:
         raise InputError("\n  ".join([f"{len(skipped)} of {len(recordings)} recordings were skipped:", *skipped]))

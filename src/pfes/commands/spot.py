@@ -35,7 +35,7 @@ from pfes.methods.registry import spot_parameters, training_free
 from pfes.methods.training_free.calibration import Calibration, calibrate
 from pfes.methods.training_free.parameters import TrainingFreeParameters
 from pfes.spotting.limits import with_limits
-from pfes.spotting.proposal_tables import locate
+from pfes.spotting.proposal_tables import locate, proposed
 from pfes.spotting.training_free import read_signals
 from pfes.training.model import SpottingModel, load_model, predict
 
@@ -149,7 +149,7 @@ def _with_models(
     intensity = np.mean([curve for _, curve, _ in predicted], axis=0)
     class_scores = np.mean([scores for _, _, scores in predicted], axis=0)
     rate = float(store.attributes(out / "faces.h5", "faces")["fps"])
-    curves = {"intensity": intensity, "class_scores": class_scores, "valid": valid}
+    curves = {"intensity": intensity, "class_scores": class_scores, "valid": valid, "moved": arrays["snippets"][:, -1]}
     outputs = [
         one.method.outputs(one.head, torch.as_tensor(features))
         for one, (features, _, _) in zip(models, predicted, strict=True)
@@ -162,7 +162,7 @@ def _with_models(
     ]
     if candidates[0] is not None:
         curves["candidates"] = np.concatenate([part for part in candidates if part is not None])
-    proposals = models[0].method.propose(curves, params, rate)
+    proposals = proposed(models[0].method, curves, params, rate)
     return Spotted(intensity, class_scores, proposals, rate, valid, params.thresholds, int(settings["flow"]["size"]))
 
 

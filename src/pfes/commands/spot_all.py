@@ -19,7 +19,6 @@ from pfes.datasets.generic import read_videos
 from pfes.media.images import IMAGES
 
 EVENTS = "events.csv"
-THERE = "is there already"
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,9 @@ def spot_all(
             " with --threshold (its calibration.json says it)"
         )
     todo = {name: one for name, one in recordings.items() if overwrite or not (one.out / PROPOSALS).exists()}
-    for name in set(recordings) - set(todo):
-        yield Outcome(recordings[name].path, name, f"{recordings[name].out}: {THERE}; replace it with --overwrite")
+    for name, one in recordings.items():
+        if name not in todo:
+            yield Outcome(one.path, name, f"{one.out / PROPOSALS} is there already; replace it with --overwrite")
     if not todo:
         return
     together = min(jobs, len(todo))
@@ -85,7 +85,7 @@ def spot_all(
     yield from each(_spot, tasks, {name: one.out / "spot.log" for name, one in todo.items()}, together, level)
 
 
-def write_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
+def collect_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
     """Write ``events.csv``, the proposals of all recordings that are done, and return them; column ``recording`` first."""
     tables = []
     for name, one in recordings.items():

@@ -29,6 +29,7 @@ Differences
 - A flank of eq. 15 is L / 4 frames rounded down (ours); the printed denominator L / 2 stays, rounded or cut.
 - A frame without a face has intensity 0, so that no proposal covers it; the release has no such notion.
 - The upper length limit of a micro-expression is also bound to ``max_s`` seconds, for rates below 30 fps.
+- ``bridge_s`` (off) joins the two proposals of a held expression (``bridge``).
 - ``length_first`` (off) applies the length limits before soft-NMS, so that no run of impossible length suppresses
   another.
 """
@@ -95,6 +96,9 @@ class SpotParameters(Sections):
         1, "moving average over the intensity, frames, odd; 1 is none (ours)", minimum=1, maximum=101
     )
     length_first: bool = setting(False, "limit the length before soft-NMS instead of after it (ours)")
+    bridge_s: float | None = setting(
+        None, "onset and offset of a held expression are joined up to this length, s; null is none (ours)", minimum=0
+    )
     released: bool = setting(
         False, "candidates, soft-NMS, limits and NMS as in the published code, whose proposals end one frame later"
     )

@@ -15,12 +15,13 @@ from pfes.base import provenance, store
 from pfes.base.config import values_of
 from pfes.base.errors import InputError
 from pfes.base.records import PROPOSAL_COLUMNS
+from pfes.decoding.bridge import bridged
 from pfes.decoding.proposals import SpotParameters
-from pfes.methods.base import Method
+from pfes.methods.base import Curves, Method
 
 _INTEGERS = ("onset", "apex", "offset", "native_onset", "native_apex", "native_offset")
 _TEXTS = ("subject", "video_id", "class")
-CURVES = ("intensity", "class_scores", "valid", "outputs", "candidates")  # of a video in a scores file
+CURVES = ("intensity", "class_scores", "valid", "outputs", "candidates", "moved")  # of a video in a scores file
 
 
 def write_proposals(
@@ -58,10 +59,20 @@ def write_proposals(
         faces, fps = read_faces(faces_paths[video_id])
         curves = {name: scores[f"{name}/{video_id}"] for name in CURVES if f"{name}/{video_id}" in scores}
         check_length(video_id, scores_path, len(curves["intensity"]), len(faces["native_frame"]))
-        proposals = method.propose(curves | {"valid": curves["valid"] > 0}, params, fps)
+        if params.bridge_s is not None and "moved" not in curves:
+            raise InputError(f"{scores_path}: it lacks the motion that spot.bridge_s needs; rerun rule scores")
+        proposals = proposed(method, curves | {"valid": curves["valid"] > 0}, params, fps)
         tables.append(locate(proposals, str(subjects[video_id]), video_id, faces["native_frame"], fps))
     sources = [scores_path, videos_path, *(faces_paths[video_id] for video_id in scored)]
     store.write_table(out_path, "proposals", concatenate(tables), provenance.record("spot", values_of(params), sources))
+
+
+def proposed(method: Method, curves: Curves, params: SpotParameters, fps: float) -> pd.DataFrame:
+    """Return the proposals of a video by a method, those of held expressions joined if ``params`` say so."""
+    found = method.propose(curves, params, fps)
+    if params.bridge_s is None or not method.reads_spot:
+        return found
+    return bridged(found, curves["moved"], params.bridge_s, fps)
 
 
 def write_events(proposals_path: Path | str, out_path: Path | str) -> None:

@@ -95,11 +95,12 @@ def score_fold(
                 continue
             if f"features/{video_id}" not in features:
                 raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
-            _, valid = read_snippets(path)
+            snippets, valid = read_snippets(path)
             with reproducible(meta["seed"]):
                 curves = curves_of(model, features[f"features/{video_id}"], valid)
             for name, curve in curves.items():
                 writer.append(f"{name}/{video_id}", curve)
+            writer.append(f"moved/{video_id}", snippets[:, -1])
 
 
 def curves_of(model: SpottingModel, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
