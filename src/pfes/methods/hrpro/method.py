@@ -99,6 +99,8 @@ class Hrpro(Localiser):
         self, head: RefineHead, clean: Callable[[Batch], Tensor], loaded: Sequence[Batch], params: TrainingParameters
     ) -> Sequence[Batch]:
         """Return the videos with what stage 2 learns from as ``targets``."""
+        import torch
+
         from pfes.methods.hrpro.stage2 import Material, reliable_candidates
         from pfes.methods.ptal.candidates import class_candidates
         from pfes.methods.ptal.stage import first_curves
@@ -106,9 +108,12 @@ class Hrpro(Localiser):
         found = []
         for batch in loaded:
             features = clean(batch)
-            candidates = class_candidates(first_curves(head, features, batch.valid))
+            curves = first_curves(head, features, batch.valid)
+            candidates = class_candidates(curves)
             frames, classes = (part.cpu().numpy() for part in usable_points(batch))
-            _, seeds = fused_and_seeds(batch, *head.clean(features)[1:])
+            _, seeds = fused_and_seeds(
+                batch, *(torch.as_tensor(curves[name]).to(features) for name in ("intensity", "class_scores"))
+            )
             background = runs(seeds.background & batch.valid.cpu().numpy())
             parts = (
                 np.concatenate([own.intervals for own in candidates]),
