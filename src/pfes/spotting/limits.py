@@ -27,8 +27,6 @@ from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
 from pfes.decoding.proposals import SpotParameters
 from pfes.spotting.proposal_tables import read_faces
-from pfes.training.features import curves_of
-from pfes.training.model import load_model, read_snippets, reproducible
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,9 @@ def write_limits(files: ChoiceFiles, out_path: Path | str, params: SpotParameter
     InputError
         A video is of a subject that the fold holds out, or the features are another model's or lack a video.
     """
+    from pfes.training.features import curves_of  # torch takes seconds to import, and rule spot only reads limits
+    from pfes.training.model import load_model, read_snippets, reproducible
+
     model, meta = load_model(files.model)
     if store.attributes(files.features, "features")["model"] != provenance.file_digest(files.model):
         raise InputError(f"{files.features}: features of another model than {files.model}; rerun rule features")

@@ -2,6 +2,7 @@
 
 Curves: ``intensity`` is d / (d + c), of the distance from rest d and the threshold c, so that .5 is an excursion just high
 enough from a perfect rest; both class scores are the intensity, since length alone tells the class. ``outputs`` is d.
+OpenCV and numba are imported where curves are made: every job and every start of the workflow imports this module.
 """
 
 import numpy as np
@@ -11,8 +12,6 @@ from pfes.base.intervals import shots
 from pfes.base.records import FRAME_COLUMNS
 from pfes.decoding.proposals import SpotParameters
 from pfes.methods.base import Curves, Measured, Signals, TrainingFreeMethod
-from pfes.methods.training_free.channels import Channels, channels
-from pfes.methods.training_free.excursions import distance, find_excursions
 from pfes.methods.training_free.parameters import TrainingFreeParameters
 
 
@@ -29,6 +28,9 @@ class TrainingFree(TrainingFreeMethod):
 
     def curves(self, signals: Signals, params: SpotParameters) -> Curves:
         """Return the intensity and, as output, the distance from rest."""
+        from pfes.methods.training_free.channels import Channels, channels
+        from pfes.methods.training_free.excursions import distance
+
         own = params.of(TrainingFreeParameters)
         watched = channels(signals, own)
         found = np.zeros(len(signals.valid))
@@ -41,6 +43,8 @@ class TrainingFree(TrainingFreeMethod):
 
     def propose(self, curves: Curves, params: SpotParameters, fps: float) -> pd.DataFrame:
         """Return the excursions; the score is their height in thresholds, 1 and more."""
+        from pfes.methods.training_free.excursions import find_excursions
+
         own = params.of(TrainingFreeParameters)
         found = find_excursions(curves["outputs"][:, 0], fps, own, own.threshold)
         onset, offset = found.intervals.T
