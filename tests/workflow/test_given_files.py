@@ -159,13 +159,18 @@ def test_elan_annot(files):
 
 
 def test_elan_short(files, tmp_path, caplog):
-    """10 ms and 0 ms are said; 10.4 to 10.5 s is the end of a recording of 10.5 s, and past that of one of 10 s."""
+    """10 ms and 0 ms are said, and are clicks; 10.4 to 10.5 s is the end of a recording of 10.5 s, and past that of one of 10 s."""
     videos = FILM.assign(path=str(write(tmp_path / "film.mp4", np.arange(315) / 30)))
     with caplog.at_level(logging.WARNING):
         found = import_labels([files / "elan/short.eaf"], "elan", videos)
-    assert found["native_onset"].tolist() == [90, 120, 312]
-    assert "10 ms, less than half a frame" in caplog.text
-    assert "0 ms, less than half a frame" in caplog.text
+    assert found["native_point"].tolist()[:2] == [90, 120] and found["native_onset"].isna().tolist() == [
+        True,
+        True,
+        False,
+    ]
+    assert found["native_onset"].tolist()[2] == 312
+    assert "10 ms, less than two frames: a click" in caplog.text
+    assert "0 ms, less than two frames: a click" in caplog.text
     write(tmp_path / "film.mp4", np.arange(300) / 30)
     with pytest.raises(InputError, match="ends at 00:00:10.500, after the recording, which ends at 00:00:10.000"):
         import_labels([files / "elan/short.eaf"], "elan", videos)
