@@ -95,14 +95,18 @@ def test_a_fold_may_hold_out_several_subjects(run, tmp_path):
 
 
 def test_points_are_all_that_training_can_open_of_the_labels(run):
-    """Rule train gets snippets, points and the list of videos; points have no onset and no offset."""
+    """Rule train gets snippets, points, the list of videos and the stretches marked neutral; none tells of an interval.
+
+    Points have no onset and no offset; of neutral stretches the demo marks none.
+    """
     done = snakemake(run.parents[1], "--detailed-summary")
     lines = [line for line in done.stdout.splitlines() if line.startswith("results/smoke/train/")]
     assert lines
     for line in lines:
         inputs = next(cell for cell in line.split("\t") if "snippets/" in cell).split(",")
-        allowed = ("results/smoke/snippets/", "results/smoke/points/", "results/smoke/dataset/videos.parquet")
-        assert all(name.startswith(allowed) for name in inputs)
+        tables = ("results/smoke/dataset/videos.parquet", "results/smoke/dataset/neutral.parquet")
+        assert all(name.startswith(("results/smoke/snippets/", "results/smoke/points/", *tables)) for name in inputs)
+    assert store.read_table(run / "dataset/neutral.parquet", "neutral").empty
     assert not {"onset", "offset"} & set(store.read_table(run / "points/journal/seed0.parquet", "points").columns)
 
 
