@@ -10,7 +10,8 @@ from pfes.base import store
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS, file_name
 from pfes.evaluation.analysis import TABLES as TABLES_OF_ANALYSIS
 from pfes.evaluation.analysis import analyse_run
-from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, nested, write_evaluation
+from pfes.evaluation.metrics import NO_SEED, Outputs, judge_run, nested, write_evaluation
+from pfes.evaluation.parameters import EvaluateParameters
 from pfes.report.page import RunFiles
 from pfes.report.tables import TABLES
 

@@ -8,8 +8,8 @@ from pfes.base.records import POINT_COLUMNS, VIDEO_COLUMNS
 from pfes.methods.base import TrainingVideo
 from pfes.methods.gim.parameters import GimParameters
 from pfes.methods.parameters import TrainingParameters
+from pfes.network.parameters import ModelParameters
 from pfes.training.fold import FoldInputs, train_fold
-from pfes.training.model import ModelParameters
 
 MODEL = ModelParameters(width=8, heads=2, head_dropout=0.3)
 QUICK = TrainingParameters(

@@ -1,10 +1,10 @@
 """A digest of the code behind a stage changes with what the stage uses, and with nothing else."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
+import pfes
 from pfes.base import provenance
 
 
@@ -15,15 +15,8 @@ def package(tmp_path, monkeypatch):
     folder.mkdir()
     for name, text in {"__init__": "", "a": "from pfes import b\n", "b": "import numpy\n", "c": "x = 1\n"}.items():
         (folder / f"{name}.py").write_text(text)
-    saved = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "pfes"}
-    for name in saved:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if "editable" not in str(finder).lower()])
-    yield folder
-    for name in [name for name in sys.modules if name.split(".")[0] == "pfes"]:
-        del sys.modules[name]
-    sys.modules.update(saved)
+    monkeypatch.setattr(pfes, "__path__", [str(folder)])
+    return folder
 
 
 def test_a_change_in_an_imported_module_changes_the_digest(package: Path):

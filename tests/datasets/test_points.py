@@ -11,8 +11,8 @@ from pfes.base.records import EXPRESSION_COLUMNS, POINT_COLUMNS, VIDEO_COLUMNS
 from pfes.datasets.points import MODES, PointParameters, draw_points, write_points
 from pfes.media.decode import SamplingParameters
 from pfes.media.encode import encode
+from pfes.network.parameters import ModelParameters
 from pfes.training.fold import FoldInputs, TrainingParameters, TrainingVideo, train_fold
-from pfes.training.model import ModelParameters
 
 
 def expressions(intervals, video_id="s1_a"):

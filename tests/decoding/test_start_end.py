@@ -10,8 +10,9 @@ from pfes.base.records import FRAME_COLUMNS
 from pfes.decoding.proposals import SpotParameters
 from pfes.decoding.start_end import DecodeParameters, decode
 from pfes.methods.registry import method_of
+from pfes.network.parameters import ModelParameters
 from pfes.spotting.proposal_tables import write_proposals
-from pfes.training.model import ModelParameters, SpottingModel
+from pfes.training.model import SpottingModel
 
 ME = {"start": 0, "end": 1, "none": 2, "apex": 6}
 MAE = {"start": 3, "end": 4, "none": 5, "apex": 7}

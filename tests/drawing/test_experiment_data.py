@@ -32,8 +32,9 @@ from pfes.evaluation.statistics import trust
 from pfes.methods.gim.parameters import GimParameters
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import learned
+from pfes.network.parameters import ModelParameters
 from pfes.training.fold import load_video
-from pfes.training.model import ModelParameters, SpottingModel, load_model, predict, save_model
+from pfes.training.model import SpottingModel, load_model, predict, save_model
 
 torch.set_num_threads(1)
 

@@ -10,10 +10,10 @@ import pytest
 from pfes.base import provenance, store
 from pfes.evaluation import analysis
 from pfes.evaluation.analysis import AnalysisFiles
-from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, write_evaluation
+from pfes.evaluation.metrics import NO_SEED, Outputs, judge_run, write_evaluation
+from pfes.evaluation.parameters import BootstrapParameters, EvaluateParameters
 from pfes.evaluation.protocol_table import protocol_table
 from pfes.evaluation.protocols import PROTOCOLS
-from pfes.evaluation.statistics import BootstrapParameters
 from tests.timelines import table, videos
 
 PARAMS = EvaluateParameters(bootstrap=BootstrapParameters(samples=100))

@@ -9,8 +9,8 @@ from pfes.base.records import CLICK_COLUMNS, EXPRESSION_COLUMNS, PROPOSAL_COLUMN
 from pfes.evaluation.analysis import TABLES, analyse_run
 from pfes.evaluation.clicks import all_clicks, boundary_errors, click_table, match_clicks, not_counted
 from pfes.evaluation.counts import judge
-from pfes.evaluation.metrics import EvaluateParameters, Outputs, judge_run, write_evaluation
-from pfes.evaluation.statistics import BootstrapParameters
+from pfes.evaluation.metrics import Outputs, judge_run, write_evaluation
+from pfes.evaluation.parameters import BootstrapParameters, EvaluateParameters
 
 VIDEOS = pd.DataFrame(
     {"subject": ["a", "b"], "video_id": ["a_1", "b_1"], "n_frames": [600, 1200], "sampled_fps": [10.0, 10.0]}

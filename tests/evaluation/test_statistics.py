@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pfes.base.errors import InputError
+from pfes.evaluation.parameters import BootstrapParameters
 from pfes.evaluation.statistics import (
-    BootstrapParameters,
     bootstrap_f1,
     f1_of,
     paired_bootstrap,

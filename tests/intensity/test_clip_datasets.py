@@ -19,7 +19,8 @@ from pfes import datasets
 from pfes.base import store
 from pfes.base.config import merged
 from pfes.faces.landmarks import FaceParameters, write_faces
-from pfes.intensity.clips import ClipParameters, aligned_crop, placement, write_clips
+from pfes.intensity.clips import aligned_crop, placement, write_clips
+from pfes.intensity.parameters import ClipParameters
 from pfes.intensity.training import load_clips
 from pfes.media.decode import SamplingParameters
 from tests.conftest import ROOT, snakemake

@@ -8,14 +8,19 @@ import yaml
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.intensity.clips import ClipParameters, aligned_crop, neutral_intervals, resample, step_frames
+from pfes.intensity.clips import aligned_crop, neutral_intervals, resample, step_frames
 from pfes.intensity.comparison import clip_table, position_curve, summary_table
-from pfes.intensity.losses import IntensityLossParameters
-from pfes.intensity.model import IntensityModel, IntensityModelParameters, load_encoder
-from pfes.intensity.prediction import StreamParameters, predict_clips, stream_intensity
+from pfes.intensity.model import IntensityModel, load_encoder
+from pfes.intensity.parameters import (
+    ClipParameters,
+    IntensityLossParameters,
+    IntensityModelParameters,
+    IntensityTrainingParameters,
+    StreamParameters,
+)
+from pfes.intensity.prediction import predict_clips, stream_intensity
 from pfes.intensity.training import (
     Clip,
-    IntensityTrainingParameters,
     apex_step,
     augment,
     load_intensity_model,

@@ -5,14 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
-from pfes.intensity.losses import (
-    IntensityLossParameters,
-    intensity_loss,
-    ranking_loss,
-    smooth_loss,
-    square_loss,
-)
+from pfes.intensity.losses import intensity_loss, ranking_loss, smooth_loss, square_loss
 from pfes.intensity.metrics import bootstrap_mean, clip_metrics
+from pfes.intensity.parameters import IntensityLossParameters
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from pfes.network import chunked, spotformer
 from pfes.network.chunked import LEVELS, TOKENS, chunk_seed, chunked_features, kept_stages
-from pfes.network.spotformer import JOINT_PADDING, STANDALONE_PADDING, SpotFormer
+from pfes.network.parameters import JOINT_PADDING, STANDALONE_PADDING
+from pfes.network.spotformer import SpotFormer
 
 torch.set_num_threads(1)
 FRAMES, WIDTH = 21, 8

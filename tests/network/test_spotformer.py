@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pfes.network.spotformer import JOINT_PADDING, STANDALONE_PADDING, SpotFormer, TimeDown, attention, normalise
+from pfes.network.parameters import JOINT_PADDING, STANDALONE_PADDING
+from pfes.network.spotformer import SpotFormer, TimeDown, attention, normalise
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 PADDINGS = [JOINT_PADDING, STANDALONE_PADDING]

@@ -20,12 +20,13 @@ from pfes.base.errors import InputError
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS
 from pfes.bench.browser import Browser
 from pfes.bench.report import load_times, synthetic_run
-from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, nested, write_evaluation
-from pfes.evaluation.statistics import BootstrapParameters
+from pfes.evaluation.metrics import NO_SEED, Outputs, judge_run, nested, write_evaluation
+from pfes.evaluation.parameters import BootstrapParameters, EvaluateParameters
 from pfes.report import page as report
 from pfes.report import tables as report_tables
 from pfes.report import views as report_views
-from pfes.report.page import ReportParameters, RunFiles
+from pfes.report.page import RunFiles
+from pfes.report.parameters import ReportParameters
 from tests.report_runs import BLINK, FPS, HOSTILE, NOD, ORIGIN, evaluate, face_points, make_run, write_table
 
 

@@ -12,9 +12,10 @@ from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.methods.gim.parameters import GimParameters, LossParameters
 from pfes.network.heads import PfesHead
+from pfes.network.parameters import ModelParameters
 from pfes.training.features import extract_features, score_fold
 from pfes.training.fold import TrainingParameters, mirrored, train
-from pfes.training.model import ModelParameters, SpottingModel, load_model, predict, save_model
+from pfes.training.model import SpottingModel, load_model, predict, save_model
 from tests.training_data import MODEL, QUICK, synthetic_video, train_project
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other

@@ -2,7 +2,8 @@
 
 from pfes.base.config import build
 from pfes.base.logs import stage
-from pfes.intensity.clips import ClipParameters, write_clips
+from pfes.intensity.clips import write_clips
+from pfes.intensity.parameters import ClipParameters
 
 with stage(snakemake.log[0]):
     p, i = snakemake.params, snakemake.input

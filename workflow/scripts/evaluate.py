@@ -3,7 +3,8 @@
 from pfes.base.config import build
 from pfes.base.logs import stage
 from pfes.evaluation.analysis import AnalysisFiles, analyse_run
-from pfes.evaluation.metrics import EvaluateParameters, Outputs, judge_run, nested, write_evaluation
+from pfes.evaluation.metrics import Outputs, judge_run, nested, write_evaluation
+from pfes.evaluation.parameters import EvaluateParameters
 
 with stage(snakemake.log[0]):
     i, o, p = snakemake.input, snakemake.output, snakemake.params

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pfes.base.config import build
 from pfes.base.logs import stage
-from pfes.intensity.prediction import StreamParameters, write_stream
+from pfes.intensity.parameters import StreamParameters
+from pfes.intensity.prediction import write_stream
 
 with stage(snakemake.log[0]):
     p, i = snakemake.params, snakemake.input

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pfes.base.logs import stage
 from pfes.report.files import run_files
-from pfes.report.page import ReportParameters, draw_timelines, write_report
+from pfes.report.page import draw_timelines, write_report
 from pfes.report.paper import write_paper
+from pfes.report.parameters import ReportParameters
 
 with stage(snakemake.log[0]):
     o, p = snakemake.output, snakemake.params

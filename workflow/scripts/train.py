@@ -5,8 +5,8 @@ from pathlib import Path
 from pfes.base.config import build
 from pfes.base.logs import stage
 from pfes.methods.registry import training_parameters
+from pfes.network.parameters import ModelParameters
 from pfes.training.fold import CachedSource, FoldInputs, train_fold
-from pfes.training.model import ModelParameters
 
 with stage(snakemake.log[0]):
     i, o, p, w = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards

@@ -3,13 +3,13 @@
 import ast
 import hashlib
 import importlib.metadata
-import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pfes import __version__
+import pfes
 
 REGISTRY = "pfes.methods.registry"
 LIBRARIES = (
@@ -35,7 +35,7 @@ def record(stage: str, parameters: Mapping[str, Any], sources: Iterable[Path | s
     return {
         "stage": stage,
         "command": " ".join(["pfes", *sys.argv[1:]]) if program == "pfes" else f"snakemake rule {stage}",
-        "pfes": __version__,
+        "pfes": pfes.__version__,
         "python": ".".join(map(str, sys.version_info[:3])),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "parameters": dict(parameters),
@@ -93,12 +93,20 @@ def modules_used(*sources: str, root: Path | None = None) -> dict[str, bytes]:
 
 
 def _origin(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    found = _file(module)
+    if found is None:
         raise ModuleNotFoundError(f"{module}: no such module to take a digest of")
-    return Path(spec.origin)
+    return found
 
 
+def _file(module: str) -> Path | None:
+    """Return the file of a module or package of pfes, without importing anything; None if there is none."""
+    places = [Path(root).joinpath(*module.split(".")[1:]) for root in pfes.__path__]
+    files = [file for place in places for file in (place.with_name(f"{place.name}.py"), place / "__init__.py")]
+    return next((file for file in files if file.exists()), None)
+
+
+@cache  # the modules that one rule uses are most of those that the next one does
 def _pfes_imports(source: str) -> list[str]:
     """Return the pfes modules that a source imports; ``from package import name`` may mean a module or what is in one."""
     names: list[str] = []
@@ -106,11 +114,6 @@ def _pfes_imports(source: str) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names if alias.name.split(".")[0] == "pfes"]
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "pfes":
-            inner = [f"{node.module}.{alias.name}" for alias in node.names] if _is_package(node.module) else []
-            names += [node.module, *(name for name in inner if importlib.util.find_spec(name) is not None)]
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names += [node.module, *(name for name in inner if _file(name) is not None)]
     return names
-
-
-def _is_package(name: str) -> bool:
-    spec = importlib.util.find_spec(name)
-    return spec is not None and spec.submodule_search_locations is not None

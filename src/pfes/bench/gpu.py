@@ -32,8 +32,9 @@ from pfes.flow.tvl1 import DEFAULT, tvl1_window
 from pfes.methods.base import Batch
 from pfes.methods.parameters import TrainingParameters
 from pfes.network.chunked import chunked_features
+from pfes.network.parameters import ModelParameters
 from pfes.training.engine import begin
-from pfes.training.model import ModelParameters, SpottingModel, predict, reproducible
+from pfes.training.model import SpottingModel, predict, reproducible
 from pfes.training.step import features_of, on_device, step
 
 FLOWS = 16  # of a window

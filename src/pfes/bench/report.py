@@ -19,7 +19,8 @@ from scipy.ndimage import gaussian_filter1d
 from pfes.base import provenance, store
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS
 from pfes.bench import browser
-from pfes.evaluation.metrics import NO_SEED, EvaluateParameters, Outputs, judge_run, nested, write_evaluation
+from pfes.evaluation.metrics import NO_SEED, Outputs, judge_run, nested, write_evaluation
+from pfes.evaluation.parameters import EvaluateParameters
 from pfes.report import page as report
 from pfes.report.files import Key, RunFiles
 from pfes.report.tables import TABLES

@@ -35,9 +35,10 @@ from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.methods.base import TrainingVideo
 from pfes.methods.parameters import TrainingParameters
+from pfes.network.parameters import ModelParameters
 from pfes.network.spotformer import SpotFormer
 from pfes.training.engine import begin
-from pfes.training.model import ModelParameters, SpottingModel, choose_device, reproducible
+from pfes.training.model import SpottingModel, choose_device, reproducible
 from pfes.training.step import features_of, on_device, step
 
 LONGEST = 4416  # frames that the longest video of CAS(ME)^2 is padded to

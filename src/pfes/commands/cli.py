@@ -528,8 +528,8 @@ def evaluate(
     intervals: Annotated[bool, typer.Option("--intervals", help="Add 95 % intervals of F1 over subjects.")] = False,
 ) -> None:
     """Score predictions of any method: columns video, class, onset, offset; see docs/evaluation.md."""
+    from pfes.evaluation.parameters import BootstrapParameters
     from pfes.evaluation.protocols import PROTOCOLS
-    from pfes.evaluation.statistics import BootstrapParameters
     from pfes.exchange import scoring
 
     draws = BootstrapParameters() if intervals else None

@@ -22,8 +22,9 @@ from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
 from pfes.methods.registry import training_parameters
+from pfes.network.parameters import ModelParameters
 from pfes.training.fold import FoldInputs, train_fold
-from pfes.training.model import ModelParameters, load_model
+from pfes.training.model import load_model
 from pfes.workflow.plan import ROOT, Plan, plan_file
 
 RUN, EXPERIMENT = "learn", "journal"

@@ -28,7 +28,8 @@ from pfes.decoding.proposals import SpotParameters
 from pfes.drawing import figures, overlay
 from pfes.intensity.comparison import Beside
 from pfes.intensity.figures import stream_curves
-from pfes.intensity.prediction import StreamParameters, find_models, write_stream
+from pfes.intensity.parameters import StreamParameters
+from pfes.intensity.prediction import find_models, write_stream
 from pfes.media import decode
 from pfes.methods.baseline import BaselineParameters
 from pfes.methods.registry import spot_parameters, training_free

@@ -29,7 +29,8 @@ from pfes.base.intervals import as_intervals
 from pfes.base.records import RESULT_CLASSES
 from pfes.evaluation.counts import MATCH_COLUMNS, Judged, numbers
 from pfes.evaluation.matching import find_overlaps
-from pfes.evaluation.statistics import BootstrapParameters, bounds, draws
+from pfes.evaluation.parameters import BootstrapParameters
+from pfes.evaluation.statistics import bounds, draws
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

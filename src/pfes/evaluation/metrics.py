@@ -13,35 +13,17 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pfes.base import provenance, store
-from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.records import CLICK_COLUMNS, PROPOSAL_COLUMNS
 from pfes.evaluation.clicks import not_counted, outcomes
 from pfes.evaluation.counts import Judged, judge, numbers, ratios_by_class
-from pfes.evaluation.statistics import BootstrapParameters, Trust, trust
+from pfes.evaluation.parameters import EvaluateParameters
+from pfes.evaluation.statistics import Trust, trust
 
 NO_SEED = -1  # the seed of an experiment without randomness, such as the training-free baseline: it is counted once
 
 Key = tuple[str, int]  # experiment, seed
 Files = Mapping[str, Mapping[int, Iterable[Path | str]]]  # experiment -> seed -> files of proposals, one per fold
-
-
-@dataclass(frozen=True)
-class EvaluateParameters:
-    """How a run is evaluated."""
-
-    protocol: str = setting(
-        "strict",
-        "how proposals are counted (docs/evaluation.md)",
-        enum=("strict", "gim-release", "megc2020", "megc-strs", "he-2021"),
-    )
-    iou: float = setting(0.5, "least overlap of a hit, intersection over union", minimum=0.05, maximum=1)
-    review_s: float = setting(
-        3.0,
-        "what looking at a proposal costs besides its own length, for recall against minutes of review, s",
-        minimum=0,
-    )
-    bootstrap: BootstrapParameters = setting(BootstrapParameters(), "intervals over subjects and p values")
 
 
 class Outputs(NamedTuple):

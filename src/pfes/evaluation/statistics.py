@@ -30,26 +30,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, RESULT_CLASSES
 from pfes.evaluation.counts import COUNTS
+from pfes.evaluation.parameters import BootstrapParameters
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class BootstrapParameters:
-    """How intervals and p values are drawn.
-
-    samples : draws of the bootstrap, and exchanges of the permutation
-    level : share of the distribution that an interval holds
-    seed : of the draws
-    """
-
-    samples: int = setting(2000, "draws of subjects for intervals, and exchanges for p values", minimum=100)
-    level: float = setting(0.95, "share of the draws that an interval holds", exclusiveMinimum=0, exclusiveMaximum=1)
-    seed: int = setting(0, "seed of the draws", minimum=0)
 
 
 @dataclass(frozen=True)

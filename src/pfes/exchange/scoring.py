@@ -15,8 +15,9 @@ from rich.table import Table
 from pfes.base.errors import InputError
 from pfes.base.records import RESULT_CLASSES
 from pfes.evaluation.counts import judge, totals
+from pfes.evaluation.parameters import BootstrapParameters
 from pfes.evaluation.protocols import SHIFT
-from pfes.evaluation.statistics import BootstrapParameters, bootstrap_f1, plain
+from pfes.evaluation.statistics import bootstrap_f1, plain
 from pfes.exchange.lists import read_lists
 
 

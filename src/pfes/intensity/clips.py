@@ -17,7 +17,7 @@ clips [I, context + steps + context, S, S]; frames [I, same], sampled frames of 
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -25,36 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
-from pfes.base.config import setting
-from pfes.base.errors import InputError
 from pfes.faces import align
 from pfes.faces.geometry import Points
 from pfes.faces.landmarks import USABLE
+from pfes.intensity.parameters import ClipParameters
 from pfes.media import decode
 
 Crops = NDArray[np.uint8]  # [T, S, S]
 INNER_EYES = (39, 42)
-
-
-@dataclass(frozen=True)
-class ClipParameters:
-    """How clips are cut."""
-
-    steps: int = setting(16, "steps of a clip from onset to offset", minimum=2)
-    context: int = setting(8, "steps kept before and after it", minimum=0)
-    size: int = setting(112, "side of the crops, px", minimum=32)
-    neutral: int = setting(2, "clips without expression per video; the paper has none", minimum=0)
-    smooth: float = setting(
-        4.0, "standard deviation of the smoothing of the landmarks that place the crops, frames", exclusiveMinimum=0
-    )
-
-    def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise InputError(f"intensity.clips: steps is {self.steps}, expected 2 or more (onset and offset)")
-        if self.context < 0 or self.neutral < 0:
-            raise InputError("intensity.clips: context and neutral must be 0 or more")
-        if self.size < 32:
-            raise InputError(f"intensity.clips: size is {self.size} px, expected 32 or more (five halvings)")
 
 
 def write_clips(

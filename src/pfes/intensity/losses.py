@@ -11,21 +11,10 @@ a hinge on every other step of the clip, max(0, margin (1 - target) - (a_apex - 
 distance in intensity, so that a perfect prediction costs nothing as long as margin <= 1.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from pfes.base.config import setting
-
-
-@dataclass(frozen=True)
-class IntensityLossParameters:
-    """Weights of the terms."""
-
-    smooth: float = setting(0.1, "weight of the smoothness term", minimum=0)
-    ranking: float = setting(0.1, "weight of the apex ranking term; 0 for CASME II in the paper", minimum=0)
-    margin: float = setting(0.5, "by how much the apex should outrank a step of intensity 0", minimum=0, maximum=1)
+from pfes.intensity.parameters import IntensityLossParameters
 
 
 def square_loss(predicted: Tensor, target: Tensor) -> Tensor:

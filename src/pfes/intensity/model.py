@@ -14,36 +14,18 @@ Differences
 first step of its clip instead of the crop: what a face looks like no longer matters, only how it changed (ours).
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.torch_files import read_torch
+from pfes.intensity.parameters import IntensityModelParameters
 
 MEAN, DEVIATION = 0.45, 0.225  # of grey levels, as ImageNet's on average
 CONTRAST = 8.0  # factor on differences, which are small against grey levels
-
-
-@dataclass(frozen=True)
-class IntensityModelParameters:
-    """Size of the network."""
-
-    width: int = setting(64, "channels of the first stage; 64 is ResNet-18, smaller is for CPUs", minimum=1)
-    recurrent: bool = setting(
-        True, "bidirectional GRU over the frames; without it each frame stands alone (the paper's baseline)"
-    )
-    hidden: int = setting(128, "channels of the GRU in each direction", minimum=1)
-    reference: Literal["none", "first"] = setting(
-        "none", "what the encoder sees: none, the crops; first, their difference to the first step of the clip"
-    )
-    weights: str | None = setting(None, "file of torchvision's resnet18 weights to start from (width 64)")
-    dropout: float = setting(0.3, "before the last layer", minimum=0, maximum=0.99)
 
 
 class BasicBlock(nn.Module):

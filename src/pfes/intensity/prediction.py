@@ -14,7 +14,7 @@ stream.h5       kind ``stream``: intensity/{video} [T], one value per sampled fr
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -24,26 +24,17 @@ import torch
 from numpy.typing import NDArray
 
 from pfes.base import provenance, store
-from pfes.base.config import build, setting
+from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.faces.landmarks import USABLE
-from pfes.intensity.clips import ClipParameters, Crops, aligned_crop, placement, resample
+from pfes.intensity.clips import Crops, aligned_crop, placement, resample
 from pfes.intensity.model import IntensityModel
+from pfes.intensity.parameters import ClipParameters, StreamParameters
 from pfes.intensity.training import Clip, load_clips, load_intensity_model, to_images
 from pfes.media import decode
 
 BLOCK = 512  # frames in memory at a time beyond the longest window
 BATCH = 16  # windows that pass the network at once
-
-
-@dataclass(frozen=True)
-class StreamParameters:
-    """How a recording is cut into windows."""
-
-    lengths: tuple[int, ...] = setting(
-        (24, 48), "windows over a whole recording, frames", minItems=1, items={"minimum": 2}
-    )
-    stride: int = setting(4, "frames from one window to the next", minimum=1)
 
 
 @torch.inference_mode()

@@ -16,15 +16,15 @@ shuffled   the triangle's values in an order drawn from the clip's own pixels: e
 """
 
 import zlib
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pfes.base.errors import InputError
+from pfes.intensity.parameters import Shape
 
 Floats = NDArray[np.floating]
-Shape = Literal["triangle", "half_sine", "gaussian", "gim", "step", "shuffled"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 

@@ -31,44 +31,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pfes.base import provenance, store
-from pfes.base.config import build, setting
+from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.torch_files import read_torch, write_torch
-from pfes.intensity.clips import ClipParameters
-from pfes.intensity.losses import IntensityLossParameters, intensity_loss
-from pfes.intensity.model import IntensityModel, IntensityModelParameters, load_encoder
-from pfes.intensity.pseudo import Shape, apex_position, pseudo_intensity
+from pfes.intensity.losses import intensity_loss
+from pfes.intensity.model import IntensityModel, load_encoder
+from pfes.intensity.parameters import (
+    ClipParameters,
+    IntensityLossParameters,
+    IntensityModelParameters,
+    IntensityTrainingParameters,
+    Shape,
+)
+from pfes.intensity.pseudo import apex_position, pseudo_intensity
 from pfes.training.model import Subjects, choose_device, reproducible, subject_list
 
 FORMAT = 1
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class IntensityTrainingParameters:
-    """How an intensity model is trained."""
-
-    shape: Shape = setting("triangle", "pseudo-intensity: triangle, half_sine, gaussian, gim, step or shuffled")
-    epochs: int = setting(60, "passes over the training clips", minimum=1)
-    batch: int = setting(8, "clips of one step", minimum=2)
-    learning_rate: float = setting(
-        1e-3, "learning rate of Adam at the start; falls to 0 along a cosine", exclusiveMinimum=0
-    )
-    weight_decay: float = setting(1e-4, "L2 penalty of Adam")
-    context: float = setting(
-        0.5, "probability that a clip is shown with a random part of what lies around it; 0 in the paper"
-    )
-    neutral: bool = setting(True, "train on the neutral clips too; false in the paper")
-    mirror: float = setting(0.5, "probability that a clip is mirrored left to right")
-    light: float = setting(0.05, "standard deviation of the gain of the light, relative")
-    shift: int = setting(3, "largest shift of a clip, px", minimum=0)
-    noise: float = setting(2.0, "standard deviation of the noise added, grey levels")
-    classes: tuple[str, ...] = setting(
-        ("macro", "micro"), "expressions trained and tested on", minItems=1, items={"enum": ["macro", "micro"]}
-    )
-    device: str = setting(
-        "auto", "cpu, cuda, or auto for CUDA where there is one", changes_results=False, enum=("cpu", "cuda", "auto")
-    )
 
 
 @dataclass(frozen=True)

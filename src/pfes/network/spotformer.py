@@ -24,12 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pfes.base.records import WINDOW
+from pfes.network.parameters import JOINT_PADDING, Padding
 
 REGIONS = ((0, 3), (3, 6), (6, 10))  # left brow, right brow, mouth: ROI ranges of the facial local graph pooling
-Padding = tuple[int, int, int, int]
 Stage = tuple[nn.BatchNorm1d, Callable[[Tensor, Tensor], Tensor]]  # (norm, rest): x becomes rest(x, norm(x))
-JOINT_PADDING: Padding = (1, 1, 1, 0)  # as inside the P-FES release: 17 -> 9 -> 5 -> 3 -> 1 steps
-STANDALONE_PADDING: Padding = (0, 0, 1, 1)  # as in the stand-alone release: 17 -> 8 -> 3 -> 2 -> 1 steps
 
 
 class SpotFormer(nn.Module):

@@ -30,7 +30,8 @@ from pfes.evaluation.metrics import NO_SEED, read_proposals
 from pfes.report import sections
 from pfes.report.files import Key, RunFiles
 from pfes.report.intensity import intensity_section
-from pfes.report.sections import ReportParameters, Row
+from pfes.report.parameters import ReportParameters
+from pfes.report.sections import Row
 from pfes.report.tables import (
     dataset_counts,
     flatten,

@@ -7,7 +7,6 @@ subject are of the first seed of each experiment, in the order of ``RunFiles.fir
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +14,15 @@ import numpy as np
 import pandas as pd
 
 from pfes.base import store
-from pfes.base.config import setting
 from pfes.drawing import figures
 from pfes.evaluation.counts import COUNTS, ratios
 from pfes.evaluation.metrics import read_proposals
 from pfes.report.files import Key, RunFiles
+from pfes.report.parameters import ReportParameters
 from pfes.report.tables import number
 from pfes.report.views import pack
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ReportParameters:
-    """What the report shows.
-
-    faces
-        show small pictures of faces at labelled apexes and false positives; None: only for the rendered demo.
-    max_thumbnails
-        greatest number of these pictures.
-    thumbnail_px
-        side of such a picture, px.
-    max_flow_videos
-        greatest number of videos whose ROI flow is kept in the page.
-    max_timelines
-        greatest number of timelines written as files (and shown in Snakemake's report).
-    curve_points
-        greatest number of values of a curve; longer ones keep the extreme of neighbouring frames.
-    """
-
-    faces: bool | None = setting(
-        None,
-        "show small pictures of faces at labelled apexes and false positives; null: only for the rendered demo, never for recordings of people",
-    )
-    max_thumbnails: int = setting(300, "greatest number of these pictures", minimum=0)
-    thumbnail_px: int = setting(72, "side of such a picture, px", minimum=16, maximum=512)
-    max_flow_videos: int = setting(100, "greatest number of videos whose ROI flow is kept in the page", minimum=0)
-    max_timelines: int = setting(100, "greatest number of timelines written as files", minimum=0)
-    curve_points: int = setting(
-        3000, "greatest number of values of a curve; longer ones keep the extreme of neighbouring frames", minimum=100
-    )
 
 
 def count_of(counts: pd.DataFrame, key: Key, video_id: str) -> list[int]:

@@ -38,8 +38,9 @@ from pfes.base.records import CLASSES
 from pfes.methods.base import Batch, TrainingVideo
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import learned
+from pfes.network.parameters import ModelParameters
 from pfes.training import checkpoint
-from pfes.training.model import CHUNK, ModelParameters, SpottingModel, choose_device, reproducible
+from pfes.training.model import CHUNK, SpottingModel, choose_device, reproducible
 from pfes.training.step import Outcome, features_of, mirrored_maybe, on_device, step
 
 LOG = logging.getLogger(__name__)

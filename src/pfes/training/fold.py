@@ -33,16 +33,9 @@ from pfes.base.records import CLASSES
 from pfes.methods.base import TrainingVideo
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import check_source, learned
+from pfes.network.parameters import ModelParameters
 from pfes.training.engine import Row, Trained, progress_bar, train
-from pfes.training.model import (
-    ModelParameters,
-    SpottingModel,
-    Subjects,
-    load_model,
-    read_snippets,
-    save_model,
-    subject_list,
-)
+from pfes.training.model import SpottingModel, Subjects, load_model, read_snippets, save_model, subject_list
 from pfes.training.step import mirrored
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +20,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pfes.base import store
-from pfes.base.config import build, setting
+from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.torch_files import read_torch, write_torch
 from pfes.methods.registry import learned
-from pfes.network.spotformer import JOINT_PADDING, Padding, SpotFormer
+from pfes.network.parameters import ModelParameters
+from pfes.network.spotformer import SpotFormer
 
 FORMAT = 1
 CHUNK = 256  # frames per inference batch; bounds memory
 
 Subjects = str | Iterable[str] | None
-
-
-@dataclass(frozen=True)
-class ModelParameters:
-    """Size of the network; the defaults are the paper's."""
-
-    width: int = setting(256, "channels of SpotFormer and heads", minimum=4, maximum=4096)
-    heads: int = setting(4, "attention heads; must divide the width", minimum=1, maximum=64)
-    dropout: float = setting(0.1, "dropout of the embedding", minimum=0, maximum=0.99)
-    block_dropout: float = setting(
-        0.0,
-        "dropout in SpotFormer's attention and feed-forward: 0 in P-FES, .1 fully supervised",
-        minimum=0,
-        maximum=0.99,
-    )
-    head_dropout: float = setting(0.7, "dropout in the P-FES head", minimum=0, maximum=0.99)
-    padding: Padding = setting(
-        JOINT_PADDING, "padding of the four convolutions over time; [0, 0, 1, 1] is the stand-alone release"
-    )
-
-    def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise InputError(f"model: width {self.width} is not a multiple of {self.heads} heads; change one of them")
 
 
 class SpottingModel(nn.Module):

@@ -28,8 +28,9 @@ from pfes.faces.landmarks import FaceParameters, find_faces
 from pfes.flow.sw_mro import FlowParameters, solver
 from pfes.methods.base import TrainingVideo
 from pfes.methods.registry import learned, training_parameters
+from pfes.network.parameters import ModelParameters
 from pfes.training.engine import train
-from pfes.training.model import ModelParameters, SpottingModel
+from pfes.training.model import SpottingModel
 
 CALIBRATED = "calibration of some seconds"
 FRAMES = {"faces": 24, "train": 64}  # of the calibration

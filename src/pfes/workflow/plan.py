@@ -34,7 +34,7 @@ from pfes.methods.registry import (
     spot_parameters,
     training_parameters,
 )
-from pfes.training.model import ModelParameters
+from pfes.network.parameters import ModelParameters
 from pfes.workflow.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]  # of the checkout

@@ -18,7 +18,7 @@ from pfes.datasets.folds import FoldParameters
 from pfes.datasets.parameters import DatasetParameters
 from pfes.datasets.points import PointParameters
 from pfes.decoding.proposals import SpotParameters
-from pfes.evaluation.metrics import EvaluateParameters
+from pfes.evaluation.parameters import EvaluateParameters
 from pfes.faces.landmarks import FaceParameters
 from pfes.flow.displacement import DisplacementParameters
 from pfes.flow.snippets import SnippetParameters
@@ -27,8 +27,8 @@ from pfes.intensity.parameters import IntensityParameters
 from pfes.media.decode import SamplingParameters
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import METHODS, SPOT_SECTIONS, TRAINING_SECTIONS
-from pfes.report.sections import ReportParameters
-from pfes.training.model import ModelParameters
+from pfes.network.parameters import ModelParameters
+from pfes.report.parameters import ReportParameters
 
 SCHEMA, CONFIG, REFERENCE = (
     Path("workflow/schemas/config.schema.yaml"),

@@ -6,7 +6,8 @@ import torch
 from pfes.methods.gim.parameters import LossParameters, ReleasedParameters
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import learned
-from pfes.training.model import ModelParameters, SpottingModel
+from pfes.network.parameters import ModelParameters
+from pfes.training.model import SpottingModel
 from pfes.training.step import features_of, on_device
 from tests.training_data import synthetic_video
 
