@@ -1,6 +1,6 @@
 """Fixtures that several test files share."""
 
-import os
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -44,18 +44,37 @@ def write_video(path, times, picture=lambda index: np.full((64, 64, 3), 4 * inde
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    """The folder of a finished smoke run: made once, at two cores, and copied for each process that runs tests."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
-    with FileLock(f"{shared}.lock"):
-        if not shared.exists():
-            done = snakemake(base / "making")
+def run(request, tmp_path_factory):
+    """The folder of a finished smoke run, copied for each process that runs tests.
+
+    It is made at two cores by the first test that asks for it, and kept in pytest's cache as long as no file changes that
+    it may depend on: ``make test`` and the slow tests after it share it.
+    """
+    made = request.config.cache.mkdir("smoke")
+    kept = made / inputs_digest()
+    with FileLock(made / "lock"):
+        if not kept.exists():
+            for old in (path for path in made.iterdir() if path.is_dir()):
+                shutil.rmtree(old)
+            making = tmp_path_factory.mktemp("making")
+            done = snakemake(making)
             assert done.returncode == 0, done.stderr
-            (base / "making").rename(shared)
+            shutil.copytree(making, made / "half")
+            (made / "half").rename(kept)
     folder = tmp_path_factory.mktemp("two") / "copy"
-    shutil.copytree(shared, folder)
+    shutil.copytree(kept, folder)
     return folder / "results" / "smoke"
+
+
+def inputs_digest():
+    """Return a digest of all files of the checkout that a run may depend on."""
+    found = hashlib.sha256()
+    for folder in ("src", "rules", "workflow", "config", "Snakefile", "constraints.txt", "tests/smoke.yaml"):
+        root = ROOT / folder
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 @pytest.fixture(scope="session")

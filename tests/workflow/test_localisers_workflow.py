@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pfes.base import store
-from pfes.commands.spot import spot
+from pfes.commands.spot import Wanted, spot
 from pfes.training.model import load_model
 from tests.conftest import snakemake
 
@@ -81,6 +81,6 @@ def test_proposals_are_those_above_the_limits_of_their_fold(localised):
 
 def test_a_recording_is_spotted_with_the_models_of_a_second_stage(localised, tmp_path):
     video = next(localised.glob("dataset/demo/*.mp4"))
-    found = spot(video, localised, tmp_path / "out", experiment="tsp")
+    found = spot(video, tmp_path / "out", Wanted(localised, "tsp", overlay=False))
     assert np.isfinite(found.intensity).all()
     assert (found.proposals["onset"] <= found.proposals["offset"]).all()
