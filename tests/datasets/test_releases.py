@@ -75,24 +75,28 @@ def write(folder, names, images):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "build", "n_frames", "rule"),
+    ("name", "experiment", "build", "n_frames", "rule"),
     [
-        ("casme2", casme2, [120, 40, 120], "offset 0: onset + 20"),
-        ("samm_lv", samm_lv, [120, 120, 29], "apex -1: midpoint"),
+        ("casme2", "journal", casme2, [120, 40, 120], "offset 0: onset + 20"),
+        ("samm_lv", "baseline", samm_lv, [120, 120, 29], "apex -1: midpoint"),
     ],
 )
-def test_a_release_goes_through_the_whole_workflow_to_a_report(rendered, tmp_path, name, build, n_frames, rule):
+def test_a_release_goes_through_the_whole_workflow_to_a_report(
+    rendered, tmp_path, name, experiment, build, n_frames, rule
+):
     root = tmp_path / "release of 2018"
     build(root, rendered)
     smoke = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
     (tmp_path / "own.yaml").write_text(
-        yaml.safe_dump({**smoke, "run": name, "dataset": {"name": name, "root": str(root)}})
+        yaml.safe_dump(
+            {**smoke, "run": name, "experiments": [experiment], "dataset": {"name": name, "root": str(root)}}
+        )
     )
     done = snakemake(tmp_path, configfile=tmp_path / "own.yaml")
     assert done.returncode == 0, done.stderr
     results = tmp_path / "results" / name
     assert store.read_table(results / "dataset/videos.parquet", "videos")["n_frames"].tolist() == n_frames
     assert rule in set(store.read_table(results / "dataset/repairs.parquet", "repairs")["rule"])
-    summary = json.loads((results / "summary.json").read_text())["experiments"]["journal"]["overall"]
+    summary = json.loads((results / "summary.json").read_text())["experiments"][experiment]["overall"]
     assert summary["tp"] + summary["fn"] == sum(len(labels) for _, labels in rendered)
     assert rule in (results / "report.html").read_text()

@@ -1,6 +1,7 @@
 """A run from clicks alone: no onset or offset on disk, and what can be known of it."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,9 +12,11 @@ from tests.conftest import ROOT, snakemake
 
 
 @pytest.mark.slow
-def test_a_run_from_clicks_alone_says_what_can_be_known(run):
+def test_a_run_from_clicks_alone_says_what_can_be_known(run, tmp_path):
     """The smoke demo as somebody's own recordings: its apexes are the clicks, and no onset or offset is on disk."""
-    folder = run.parents[1]
+    folder = tmp_path / "copy"
+    shutil.copytree(run.parents[1], folder)
+    run = folder / "results/smoke"
     before = store.read_table(run / "points/journal/seed0.parquet", "points")
     videos, truth = (store.read_table(run / f"dataset/{name}.parquet", name) for name in ("videos", "expressions"))
     videos = videos.assign(path=[str((folder / path).resolve()) for path in videos["path"]])

@@ -22,7 +22,8 @@ def block(language: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_method_of_contributing_goes_from_file_to_report(tmp_path: Path) -> None:
+def test_the_method_of_contributing_goes_from_file_to_report(run: Path, tmp_path: Path) -> None:
+    """The recordings and their flow are those of the smoke run."""
     checkout, folder = tmp_path / "checkout", tmp_path / "run"
     for name in ("src", "workflow", "rules", "config", "tests", "docs", "envs"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -35,10 +36,13 @@ def test_the_method_of_contributing_goes_from_file_to_report(tmp_path: Path) -> 
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
     write = [sys.executable, "-m", "pfes.commands.cli", "config", "--write"]
     subprocess.run(write, cwd=checkout, env=environment, check=True)
-    shutil.copytree(checkout / "config", folder / "config")
+    results = shutil.ignore_patterns("evaluate", "figures", "summary.json", "report.html", "complete.txt")
+    shutil.copytree(run.parents[1], folder, ignore=results)
+    shutil.copytree(checkout / "config", folder / "config", dirs_exist_ok=True)
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder, "--configfile",
         checkout / "tests/smoke.yaml", "--config", "experiments=nearest", "--cores", "2",
+        "--rerun-triggers", "mtime",
     ]  # fmt: skip
     done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -18,19 +18,19 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def localised(run, tmp_path_factory):
-    """The smoke run, continued with the methods of action localisation; what is done for journal stays."""
+    """The smoke run, continued with the methods of action localisation, in two folds; recordings and flow stay."""
     folder = tmp_path_factory.mktemp("localised")
     results = shutil.ignore_patterns("evaluate", "figures", "summary.json", "report.html", "complete.txt")
     shutil.copytree(run.parents[1], folder, dirs_exist_ok=True, ignore=results)
-    names = ",".join(("journal", *NAMES))
-    done = snakemake(folder, "--rerun-triggers", "mtime", "--config", f"experiments={names}")
+    config = (f"experiments={','.join(NAMES)}", "folds={scheme: groups, groups: 2}")
+    done = snakemake(folder, "--rerun-triggers", "mtime", "--config", *config)
     assert done.returncode == 0, done.stderr
     return folder / "results/smoke"
 
 
 def test_every_method_is_in_summary_tables_report_and_timelines(localised):
     summary = json.loads((localised / "summary.json").read_text())["experiments"]
-    assert {"journal", *NAMES, "baseline"} == set(summary)
+    assert {*NAMES, "baseline"} == set(summary)
     table = store.read_table(localised / "evaluate/protocol_table.parquet", "protocol_table")
     assert set(table.loc[table["epochs"] == "oracle-limit", "source"]) == set(NAMES)
     report = (localised / "report.html").read_text()
