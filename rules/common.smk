@@ -160,6 +160,16 @@ def held_out_files(stage):
     )
 
 
+ON_FEATURES = {training.cached for training in TRAININGS.values()}
+
+
+def featured(wildcards):
+    """Return the snippets of the held-out subjects; of all subjects where features are kept, trained on or chosen by."""
+    if config["all_features"] or wildcards.experiment in {*ON_FEATURES, *LIMITED}:
+        return list(per_video("snippets").values())
+    return held_out_files("snippets")(wildcards)
+
+
 SNIPPETS, FACES_FILES = per_video("snippets"), per_video("faces")
 FLOW_FILES = {} if IMPORTED else per_video("flow")
 TRUTH = per_video("dataset/demo") if IS_DEMO else {}

@@ -1,13 +1,3 @@
-ON_FEATURES = {training.cached for training in TRAININGS.values()}
-
-
-def featured(wildcards):
-    """Return the snippets of the held-out subjects; of all subjects where features are kept, trained on or chosen by."""
-    if config["all_features"] or wildcards.experiment in {*ON_FEATURES, *LIMITED}:
-        return list(SNIPPETS.values())
-    return held_out_files("snippets")(wildcards)
-
-
 rule features:
     input:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
