@@ -61,6 +61,7 @@ def test_a_share_of_the_clicks_is_drawn_per_class_and_part_of_a_larger_one():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_clicks_on_the_smoke_demo_become_a_model_with_a_card(run, tmp_path, monkeypatch):
     """Of the smallest size that there is: what is learned is not the question here."""
     monkeypatch.setitem(SIZES, "small", {"model": {"width": 16}, "training": {"epochs": 6, "learning_rate": 1e-3}})

@@ -168,6 +168,7 @@ def _write_images(folder, pictures):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_release_goes_through_the_whole_workflow_to_a_report(faces, tmp_path):
     smoke = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
     config = {

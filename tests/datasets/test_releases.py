@@ -78,7 +78,7 @@ def write(folder, names, images):
     ("name", "experiment", "build", "n_frames", "rule"),
     [
         ("casme2", "journal", casme2, [120, 40, 120], "offset 0: onset + 20"),
-        ("samm_lv", "baseline", samm_lv, [120, 120, 29], "apex -1: midpoint"),
+        pytest.param("samm_lv", "baseline", samm_lv, [120, 120, 29], "apex -1: midpoint", marks=pytest.mark.long),
     ],
 )
 def test_a_release_goes_through_the_whole_workflow_to_a_report(

@@ -13,24 +13,24 @@ from tests.conftest import snakemake
 
 NAMES = ("lac", "hrpro_stage1", "hrpro", "tsp")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
 def localised(run, tmp_path_factory):
-    """The smoke run, continued with the methods of action localisation, in two folds; recordings and flow stay."""
+    """The smoke run, continued with the methods of action localisation; what is done for journal stays."""
     folder = tmp_path_factory.mktemp("localised")
     results = shutil.ignore_patterns("evaluate", "figures", "summary.json", "report.html", "complete.txt")
     shutil.copytree(run.parents[1], folder, dirs_exist_ok=True, ignore=results)
-    config = (f"experiments={','.join(NAMES)}", "folds={scheme: groups, groups: 2}")
-    done = snakemake(folder, "--rerun-triggers", "mtime", "--config", *config)
+    names = ",".join(("journal", *NAMES))
+    done = snakemake(folder, "--rerun-triggers", "mtime", "--config", f"experiments={names}")
     assert done.returncode == 0, done.stderr
     return folder / "results/smoke"
 
 
 def test_every_method_is_in_summary_tables_report_and_timelines(localised):
     summary = json.loads((localised / "summary.json").read_text())["experiments"]
-    assert {*NAMES, "baseline"} == set(summary)
+    assert {"journal", *NAMES, "baseline"} == set(summary)
     table = store.read_table(localised / "evaluate/protocol_table.parquet", "protocol_table")
     assert set(table.loc[table["epochs"] == "oracle-limit", "source"]) == set(NAMES)
     report = (localised / "report.html").read_text()

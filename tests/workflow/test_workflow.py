@@ -44,6 +44,7 @@ def test_every_proposal_of_the_smoke_run_is_counted(run):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_one_core_gives_the_same_proposals(run, tmp_path):
     """Same seed, other number of cores, a fold rendered and computed anew: the file is the same byte by byte."""
     path = "results/smoke/spot/journal/s01/seed0/proposals.parquet"
