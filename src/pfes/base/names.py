@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from pfes.base.errors import InputError
+from pfes.base.records import NEUTRAL
 
 DRAWN_ALIKE = str.maketrans("авекмнорстухіјѕԁαβεικνορτυχ", "abekmhopctyxijsdabeikvoptux")  # lower-case
 CLASS_NAMES = {
@@ -62,6 +63,15 @@ def class_of(text: str) -> str | None:
     ('macro', 'micro', 'micro', None)
     """
     return CLASS_NAMES.get(re.sub(r"[\s_-]|1/2$", "", clean(text)).lower())
+
+
+def kind_of(text: str) -> str | None:
+    """Return the class that people call ``text``, or ``neutral``, or None.
+
+    >>> kind_of("Neutral"), kind_of("MaE"), kind_of("blink")
+    ('neutral', 'macro', None)
+    """
+    return NEUTRAL if clean(text).lower() == NEUTRAL else class_of(text)
 
 
 def _look(name: str) -> str:

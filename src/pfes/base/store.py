@@ -125,6 +125,12 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_csv(path: Path | str, table: pd.DataFrame) -> None:
+    """Write a table for people and other programs: CSV in UTF-8, six digits, no index."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+
+
 class Writer:
     """Appends blocks of frames to the datasets of one HDF5 file; see ``create``."""
 

@@ -3,14 +3,13 @@
 Conventions
 -----------
 Each check is a function of a ``Size`` that yields rows; what it raises is caught, named in the result, and the next check
-goes on. Seconds are wall time between two synchronisations, medians, the data already on the device; the first run of
-each, which compiles, is left out. Only torch, numpy, numba and pandas are needed, no OpenCV and no MediaPipe.
+goes on. Seconds are wall time between two synchronisations of a GPU (processor time on a CPU), medians, the data already on the
+device; the first run of each, which compiles, is left out. Only torch, numpy, numba and pandas are needed, no OpenCV and no MediaPipe.
 
 The images of flow are sums of random waves, so that the moved image and the true flow are known exactly at every pixel.
 """
 
 import json
-import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.bench.train import random_video
+from pfes.bench.train import clock_of, machine, peak_mb, random_video
 from pfes.flow import tvl1_cuda
 from pfes.flow.tvl1 import DEFAULT, tvl1_window
 from pfes.methods.base import Batch
@@ -87,7 +86,7 @@ def bench_gpu(out: Path | str, device: str = "cuda", limit_s: float = 450, tell:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("bench gpu: torch finds no CUDA device; try the command itself with --device cpu")
     size, began = Size.of(device), time.perf_counter()
-    found: Row = {"machine": machine(device), "aims": AIMS, "checks": {}}
+    found: Row = {"machine": machine(), "aims": AIMS, "checks": {}}
     for name, check in CHECKS.items():
         started = time.perf_counter()
         if started - began > limit_s:
@@ -135,12 +134,6 @@ def _short(row: Row) -> str:
     )
 
 
-def machine(device: str) -> str:
-    """Return one line that names the device, the processor and the versions that set the speed."""
-    card = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    return f"{card}, {platform.machine()}, PyTorch {torch.__version__}, Python {platform.python_version()}"
-
-
 def waves(side: int, amplitude: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a window of images [17, side, side] (grey levels) and its true flow [16, side, side, 2], px.
 
@@ -183,7 +176,7 @@ def flow(size: Size) -> Iterator[Row]:
         others = tvl1_window(window)
         yield {
             "side": side, "flows": size.windows * FLOWS, "flows_per_s": size.windows * FLOWS / median(seconds[1:]),
-            "memory_mb": _peak_mb(size), "max_px_from_cpu": float(np.abs(own - others).max()),
+            "memory_mb": peak_mb(torch.device(size.device)), "max_px_from_cpu": float(np.abs(own - others).max()),
             "mean_px_from_truth": _mean_px(own - truth), "cpu_mean_px_from_truth": _mean_px(others - truth),
         }  # fmt: skip
 
@@ -220,7 +213,12 @@ def training(size: Size) -> Iterator[Row]:
             except Exception as error:  # a mode that fails says so, the others go on
                 yield {"mode": name, "frames": frames, "failed": f"{type(error).__name__}: {error}"}
                 continue
-            row = {"mode": name, "frames": frames, "ms": 1000 * median(seconds[1:]), "memory_mb": _peak_mb(size)}
+            row = {
+                "mode": name,
+                "frames": frames,
+                "ms": 1000 * median(seconds[1:]),
+                "memory_mb": peak_mb(torch.device(size.device)),
+            }
             if frames == size.frames[0]:
                 row |= {"loss": losses[2], "cpu_loss": on_cpu[2], "relative": abs(losses[2] / on_cpu[2] - 1)}
             yield row
@@ -264,7 +262,12 @@ def chunks(size: Size) -> Iterator[Row]:
             kept[name] = [features.detach(), *(p.grad for p in network.parameters() if p.grad is not None)]
 
         seconds = [_timed(one, size) for _ in range(size.repeats + 1)]
-        row = {"how": name, "frames": frames, "ms": 1000 * median(seconds[1:]), "memory_mb": _peak_mb(size)}
+        row = {
+            "how": name,
+            "frames": frames,
+            "ms": 1000 * median(seconds[1:]),
+            "memory_mb": peak_mb(torch.device(size.device)),
+        }
         if name == "chunks":
             row["features"] = _relative(kept["chunks"][:1], kept["whole"][:1])
             row["gradients"] = _relative(kept["chunks"][1:], kept["whole"][1:])
@@ -286,7 +289,7 @@ def inference(size: Size) -> Iterator[Row]:
         own = predict(model, some)
         others = predict(model.cpu(), some)
     yield {
-        "frames": len(snippets), "frames_per_s": len(snippets) / median(seconds[1:]), "memory_mb": _peak_mb(size),
+        "frames": len(snippets), "frames_per_s": len(snippets) / median(seconds[1:]), "memory_mb": peak_mb(torch.device(size.device)),
         "intensity_from_cpu": float(np.abs(own[1] - others[1]).max()),
     }  # fmt: skip
 
@@ -319,15 +322,7 @@ def _start(size: Size) -> None:
 
 
 def _timed(run: Callable[[], Any], size: Size) -> float:
-    if size.device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
+    clock = clock_of(torch.device(size.device))
+    start = clock()
     run()
-    if size.device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def _peak_mb(size: Size) -> float:
-    """Return the greatest memory of the card since ``_start``, MB; not a number on a CPU."""
-    return torch.cuda.max_memory_allocated() / 1e6 if size.device == "cuda" else float("nan")
+    return clock() - start

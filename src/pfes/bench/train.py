@@ -121,13 +121,13 @@ def measure(task: dict[str, Any]) -> dict[str, float]:
             features_of(model, params),
             on_device(random_video(task["frames"], task["padded"]), device),
         )
-        clock = _clock(device)
+        clock = clock_of(device)
         seconds = []
         for _ in range(task["repeats"] + 1):
             started = clock()
             step(model, features_from, state.optimiser, [batch], 10, params, state.generator)
             seconds.append(clock() - started)
-        memory_mb = _peak_mb(device)  # before the product below needs its own
+        memory_mb = peak_mb(device)  # before the product below needs its own
         low = params.precision == "bf16" or (params.precision == "auto" and device.type == "cuda")
         peak = matrix_peak(device, torch.bfloat16 if low else torch.float32)
     middle = float(np.median(seconds[1:]))
@@ -151,7 +151,8 @@ def random_video(frames: int, padded: int) -> TrainingVideo:
     return TrainingVideo("bench", "none", snippets, np.arange(padded) < frames, points, np.arange(len(points)) % 2)
 
 
-def _clock(device: torch.device) -> Callable[[], float]:
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Return a clock, s: of the processor, or of the wall with a GPU waited for."""
     if device.type != "cuda":
         return time.process_time
 
@@ -162,7 +163,8 @@ def _clock(device: torch.device) -> Callable[[], float]:
     return synchronised
 
 
-def _peak_mb(device: torch.device) -> float:
+def peak_mb(device: torch.device) -> float:
+    """Return the greatest memory so far, MB: of the GPU, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
@@ -172,7 +174,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
     """Return operations per second of the best of five square matrix products."""
     size = 8192 if device.type == "cuda" else 1024
     a, b = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
-    clock, seconds = _clock(device), []
+    clock, seconds = clock_of(device), []
     for _ in range(6):
         started = clock()
         a @ b

@@ -10,6 +10,7 @@ import pandas as pd
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.names import clean
+from pfes.commands.experiments import of_experiment
 from pfes.commands.extract import STAGES
 from pfes.datasets.generic import CONDITION
 from pfes.datasets.sheets import number, read_csv
@@ -63,12 +64,10 @@ def write_events(
     tables = {"events": table[kept], "summary": summary(table, pd.DataFrame(rows), conditions)}
     written = []
     for name, found in tables.items():
-        for suffix in (".csv", ".parquet"):
-            written.append(out / f"{name}{suffix}")
-            with store.atomic(written[-1]) as temporary:
-                found.to_csv(temporary, index=False, float_format="%.6g") if suffix == ".csv" else found.to_parquet(
-                    temporary, index=False
-                )
+        written += [out / f"{name}.csv", out / f"{name}.parquet"]
+        store.write_csv(written[-2], found)
+        with store.atomic(written[-1]) as temporary:
+            found.to_parquet(temporary, index=False)
     return written
 
 
@@ -81,18 +80,12 @@ def _stage_files(run: Path, video_id: str) -> dict[str, Path]:
 
 def _proposal_files(run: Path, experiment: str | None, seed: int | None) -> list[Path]:
     found = sorted(run.glob("spot/*/*/seed*/proposals.parquet"))
-    names = sorted({path.parts[-4] for path in found})
-    chosen = names[0] if experiment is None and len(names) == 1 else experiment
-    if chosen is not None and (run / "spot" / chosen / "proposals.parquet").is_file():
-        return [run / "spot" / chosen / "proposals.parquet"]
-    if chosen not in names:
-        raise InputError(
-            f"{run}: experiment {chosen!r}; choose one of {', '.join([*names, 'baseline'])} with --experiment"
-        )
-    own = [path for path in found if path.parts[-4] == chosen]
+    if experiment is not None and (run / "spot" / experiment / "proposals.parquet").is_file():
+        return [run / "spot" / experiment / "proposals.parquet"]
+    own = of_experiment(run, found, experiment, also=("baseline",))
     seeds = sorted({int(path.parts[-2].removeprefix("seed")) for path in own})
     if seed is not None and seed not in seeds:
-        raise InputError(f"{run}: no seed {seed} of {chosen}, found {', '.join(map(str, seeds))}")
+        raise InputError(f"{run}: no seed {seed} of {own[0].parts[-4]}, found {', '.join(map(str, seeds))}")
     return [path for path in own if path.parts[-2] == f"seed{seeds[0] if seed is None else seed}"]
 
 

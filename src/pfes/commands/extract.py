@@ -129,13 +129,12 @@ def finish(out: Path, name: str, formats: Sequence[str] = (), *, plots: bool = F
     written = [paths["snippets"]]
     for kind in formats:
         written.append(paths["snippets"].with_suffix(f".{kind}"))
+        if kind == "csv":
+            store.write_csv(written[-1], table(arrays["snippets"], arrays["valid"], native, fps))
+            continue
         with store.atomic(written[-1]) as temporary:
-            if kind == "npz":
-                names = np.array(ROI_NAMES[:N_ROIS])
-                np.savez_compressed(temporary, **arrays, native_frame=native, rois=names, fps=fps)
-            else:
-                found = table(arrays["snippets"], arrays["valid"], native, fps)
-                found.to_csv(temporary, index=False, float_format="%.6g")
+            names = np.array(ROI_NAMES[:N_ROIS])
+            np.savez_compressed(temporary, **arrays, native_frame=native, rois=names, fps=fps)
     if plots:
         written.append(out / "plots" / f"{name}.png")
         flow_figures.write_trajectories(paths["snippets"], written[-1])

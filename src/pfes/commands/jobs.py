@@ -2,7 +2,7 @@
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -28,9 +28,13 @@ class Outcome:
 
 def by_name(recordings: Sequence[str]) -> dict[str, str]:
     """Return name -> recording, named by their files; raises InputError where two would have one name."""
+    return distinct((file_name(Path(recording).stem), recording) for recording in recordings)
+
+
+def distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return name -> recording of ``pairs`` of these; raises InputError where two recordings have one name."""
     named: dict[str, str] = {}
-    for recording in recordings:
-        name = file_name(Path(recording).stem)
+    for name, recording in pairs:
         if named.setdefault(name, recording) != recording:
             raise InputError(
                 f"{named[name]} and {recording} would both be called {name}; give them one at a time, to two folders"

@@ -19,6 +19,7 @@ from pfes.base.intervals import runs
 from pfes.base.logs import to_file
 from pfes.base.names import clean
 from pfes.base.records import Video, file_name
+from pfes.commands.experiments import of_experiment
 from pfes.commands.extract import ExtractParameters, extract, stage_paths
 from pfes.datasets import generic
 from pfes.datasets.sheets import read_csv
@@ -177,14 +178,8 @@ def _files(place: Path, experiment: str | None) -> list[Path]:
     if (place / "proposals.csv").is_file():
         return [place / "proposals.csv"]
     found = sorted(place.glob("spot/*/*/seed*/proposals.parquet"))
-    names = sorted({path.parts[-4] for path in found})
-    chosen = names[0] if experiment is None and len(names) == 1 else experiment
-    if chosen not in names:
-        raise InputError(
-            f"{place}: no proposals of {chosen or 'one experiment'}; expected a table, a folder of pfes spot, or a run;"
-            f" choose one of {', '.join(names) or 'none'} with --experiment"
-        )
-    return [path for path in found if path.parts[-4] == chosen]
+    expected = "; expected a table of proposals, a folder of pfes spot, or a run"
+    return of_experiment(place, found, experiment, expected=expected)
 
 
 def _names(video: Video) -> tuple[str, str]:

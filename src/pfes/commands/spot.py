@@ -23,6 +23,7 @@ from pfes.base import store
 from pfes.base.config import build
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, file_name
+from pfes.commands.experiments import of_experiment
 from pfes.commands.extract import STAGES, ExtractParameters, extract, parameters
 from pfes.decoding.proposals import SpotParameters
 from pfes.drawing import figures, overlay
@@ -212,17 +213,11 @@ def model_paths(model: Path, experiment: str | None = None) -> list[Path]:
     if model.is_file():
         return [model]
     found = sorted(model.glob("train/*/*/seed*/model.pt"))
-    experiments = sorted({path.parts[-4] for path in found})
     if not found:
         raise InputError(
             f"{model}: no trained model; expected a run folder (results/<run>) or a model.pt; train one with: make demo"
         )
-    chosen = experiments[0] if experiment is None and len(experiments) == 1 else experiment
-    if chosen not in experiments:
-        raise InputError(
-            f"{model}: experiment {experiment!r}; choose one of {', '.join(experiments)} with --experiment"
-        )
-    return [path for path in found if path.parts[-4] == chosen]
+    return of_experiment(model, found, experiment)
 
 
 def load_models(paths: Sequence[Path]) -> tuple[list[SpottingModel], dict[str, Any]]:
@@ -287,13 +282,10 @@ def _write_results(recording: str, out: Path, found: Spotted, *, overlaid: bool)
         overlay.write_overlay(
             frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals
         )
-    for name, content in (  # the proposals last: where they are, all is
-        ("intensity.csv", curve.to_csv(index=False, float_format="%.6g").encode()),
-        ("intensity.png", figures.png(figure)),
-        (PROPOSALS, table.drop(columns="subject").to_csv(index=False, float_format="%.6g").encode()),
-    ):
-        with store.atomic(out / name) as temporary:
-            temporary.write_bytes(content)
+    store.write_csv(out / "intensity.csv", curve)
+    with store.atomic(out / "intensity.png") as temporary:
+        temporary.write_bytes(figures.png(figure))
+    store.write_csv(out / PROPOSALS, table.drop(columns="subject"))  # last: where they are, all is
 
 
 def _write_continuous(
@@ -317,9 +309,6 @@ def _write_continuous(
     for name, curve in curves.items():
         table[name.partition(",")[0].replace(" ", "_").lower()] = curve
     figure = stream_curves(curves, found.proposals, found.fps, Path(recording).name, bands="spotted")
-    for name, content in (
-        ("continuous_intensity.csv", table.to_csv(index=False, float_format="%.6g").encode()),
-        ("continuous_intensity.png", figures.png(figure)),
-    ):
-        with store.atomic(out / name) as temporary:
-            temporary.write_bytes(content)
+    store.write_csv(out / "continuous_intensity.csv", table)
+    with store.atomic(out / "continuous_intensity.png") as temporary:
+        temporary.write_bytes(figures.png(figure))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.commands.jobs import Outcome, by_name, each
+from pfes.commands.jobs import Outcome, by_name, distinct, each
 from pfes.commands.spot import PROPOSALS, Wanted, spot
 from pfes.datasets.generic import read_videos
 from pfes.media.images import IMAGES
@@ -40,20 +40,17 @@ def asked(given: Sequence[Path], out: Path, fps: float = 0.0) -> dict[str, Asked
     """
     if len(given) == 1 and _is_recording(given[0]):
         return {by_name_of(given[0]): Asked(str(given[0]), fps, out)}
-    found: dict[str, tuple[str, float]] = {}
+    found: list[tuple[str, str, float]] = []
     for path in given:
         if _is_recording(path):
-            own = {by_name_of(path): (str(path), fps)}
+            found.append((by_name_of(path), str(path), fps))
         elif path.is_dir():
-            own = {name: (one, fps) for name, one in by_name([video.path for video in read_videos(path)]).items()}
+            found += [(name, one, fps) for name, one in by_name([video.path for video in read_videos(path)]).items()]
         else:
-            own = {video.video_id: (video.path, video.fps or fps) for video in read_videos(path)}
-        for name, (recording, rate) in own.items():
-            if found.setdefault(name, (recording, rate))[0] != recording:
-                raise InputError(
-                    f"{found[name][0]} and {recording} would both be called {name}; give them one at a time, to two folders"
-                )
-    return {name: Asked(recording, rate, out / name) for name, (recording, rate) in found.items()}
+            found += [(video.video_id, video.path, video.fps or fps) for video in read_videos(path)]
+    rates = {name: rate for name, _, rate in reversed(found)}  # of a recording that is given twice the first
+    named = distinct((name, recording) for name, recording, _ in found)
+    return {name: Asked(recording, rates[name], out / name) for name, recording in named.items()}
 
 
 def by_name_of(path: Path) -> str:
@@ -95,8 +92,7 @@ def collect_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
             tables.append(table)
     full = [table for table in tables if len(table)] or tables[:1]
     events = pd.concat(full, ignore_index=True) if full else pd.DataFrame()
-    with store.atomic(out / EVENTS) as temporary:
-        temporary.write_text(events.to_csv(index=False, float_format="%.6g"), encoding="utf-8")
+    store.write_csv(out / EVENTS, events)
     return events
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pfes.base.errors import InputError
-from pfes.base.names import class_of, clean
+from pfes.base.names import kind_of
 from pfes.base.records import CLASSES, NEUTRAL
 from pfes.datasets.sheets import blank, number, whole
 from pfes.media.clock import Clock
@@ -67,7 +67,7 @@ def read_mark(cells: Mapping[str, Any] | pd.Series, first: int) -> Mark:
     InputError
         Another class, no frame at all, a cell that is no frame number or time, frames out of order, or two units.
     """
-    kind = NEUTRAL if clean(cells["class"]).lower() == NEUTRAL else class_of(cells["class"])
+    kind = kind_of(cells["class"])
     if kind is None:
         raise InputError(f"class {cells['class']!r}, expected {', '.join(CLASSES)} or {NEUTRAL}")
     written = {name: str(cells.get(name, "")).strip() for name in (*MARKS, *SECONDS)}

@@ -29,9 +29,8 @@ import pandas as pd
 
 from pfes.base import names, store
 from pfes.base.errors import InputError
-from pfes.base.records import NEUTRAL
 from pfes.datasets.sheets import number
-from pfes.exchange.elan import MARKS, mark_of, notation
+from pfes.exchange.elan import MARKS, mark_of, marks_in_words
 from pfes.media.clock import Clock
 
 COLUMNS = (
@@ -67,10 +66,7 @@ def write(labels: pd.DataFrame, videos: pd.DataFrame, clocks: Mapping[str, Clock
         if pd.isna(row["native_onset"]):
             rows.append((*head, "POINT", *_times(clock, row["native_point"], row["native_point"]), ""))
             continue
-        marks = {name: row[f"native_{name}"] for name in MARKS if not pd.isna(row[f"native_{name}"])}
-        comment = ", ".join(
-            f"{name} {notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items()
-        )
+        comment = ", ".join(marks_in_words(row, clock))
         rows.append((*head, "STATE", *_times(clock, row["native_onset"], row["native_offset"] + 1), comment))
     text = io.StringIO()
     writer = csv.writer(text, delimiter="," if path.suffix == ".csv" else "\t", lineterminator="\n")
@@ -93,10 +89,10 @@ def read(path: Path) -> list[Event]:
         The file is no export of events, a time is no number, or a START has no STOP.
     """
     rows = list(_rows(path))
-    ignored = sorted({cells["behavior"] for _, cells in rows if _kind(cells["behavior"]) is None})
+    ignored = sorted({cells["behavior"] for _, cells in rows if names.kind_of(cells["behavior"]) is None})
     if ignored:
         log.warning("%s: behaviors ignored: %s; only macro, micro and neutral are read", path, ", ".join(ignored))
-    own = [(line, cells) for line, cells in rows if _kind(cells["behavior"])]
+    own = [(line, cells) for line, cells in rows if names.kind_of(cells["behavior"])]
     events = list(_aggregated(path, own) if rows and "start (s)" in rows[0][1] else _tabular(path, own))
     return sorted(events, key=lambda event: (event.start, event.line))
 
@@ -116,10 +112,6 @@ def frames(event: Event, clock: Clock) -> dict[str, int | None]:
 
 def _frame(clock: Clock, second: float) -> int:
     return int(clock.frames(np.array([second]))[0])
-
-
-def _kind(behavior: str) -> str | None:
-    return NEUTRAL if names.clean(behavior).lower() == NEUTRAL else names.class_of(behavior)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -181,7 +173,7 @@ def _event(line: int, cells: Mapping[str, str], start: float, stop: float | None
     media = _cell(cells, MEDIA).replace("file://", "")
     stem = (PureWindowsPath(media) if "\\" in media else PurePosixPath(media)).stem
     recordings = tuple(names.clean(name) for name in (stem, cells.get("observation id", "")) if name)
-    return Event(line, recordings, str(_kind(cells["behavior"])), start, stop, _cell(cells, COMMENTS))
+    return Event(line, recordings, str(names.kind_of(cells["behavior"])), start, stop, _cell(cells, COMMENTS))
 
 
 def _cell(cells: Mapping[str, str], columns: Sequence[str]) -> str:

@@ -144,8 +144,7 @@ def _annotation(row: Mapping[Any, Any], clock: Clock) -> Annotation:
         begin, end = clock.seconds(np.array([row["native_point"], row["native_point"] + 1]))
         return round(1000 * begin), round(1000 * end), ""
     begin, end = clock.seconds(np.array([row["native_onset"], row["native_offset"] + 1]))
-    marks = {name: row[f"native_{name}"] for name in MARKS if not pd.isna(row[f"native_{name}"])}
-    texts = [f"{name} {notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items()]
+    texts = marks_in_words(row, clock)
     if row["native_onset"] == row["native_offset"]:
         texts.append(ONE_FRAME)
     if not pd.isna(row.get("score")):
@@ -163,6 +162,12 @@ def _layers(annotations: list[Annotation]) -> list[list[Annotation]]:
         else:
             free.append(item)
     return layers
+
+
+def marks_in_words(row: Mapping[Any, Any], clock: Clock) -> list[str]:
+    """Return apex and point of a label, as far as they are known, each as ``apex 00:00:01.217``."""
+    marks = {name: row[f"native_{name}"] for name in MARKS if not pd.isna(row[f"native_{name}"])}
+    return [f"{name} {notation(float(clock.seconds(np.array([frame]))[0]))}" for name, frame in marks.items()]
 
 
 def notation(seconds: float) -> str:

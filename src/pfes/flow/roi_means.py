@@ -2,12 +2,10 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators
 
-from collections.abc import Callable
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pfes.base.kernels import compiled
 from pfes.faces import align
 from pfes.faces.align import ROIS
 
@@ -34,15 +32,7 @@ def roi_means(
     return means
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile with the result cached on disk, or without a cache where no directory can be written."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # numba: no locator available
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def _means(flow, boxes, shares, means):
     for i in range(len(boxes)):
         x0, y0, x1, y1 = boxes[i]

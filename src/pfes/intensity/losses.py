@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pfes.intensity.parameters import IntensityLossParameters
+from pfes.methods.losses import summed
 
 
 def square_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -46,4 +47,4 @@ def intensity_loss(
         "smooth": params.smooth * smooth_loss(predicted),
         "ranking": params.ranking * ranking_loss(predicted, target, apex, params.margin),
     }
-    return {**terms, "total": torch.stack(list(terms.values())).sum()}
+    return summed(terms)

@@ -24,9 +24,10 @@ from rich import box
 from rich.table import Table
 
 from pfes.base.errors import InputError
+from pfes.base.intervals import as_intervals, iou
 from pfes.base.records import CLASSES, NEUTRAL, RESULT_CLASSES
 from pfes.datasets.generic import read_videos
-from pfes.labelling.sheet import Row, read_rows
+from pfes.labelling.sheet import Row, click_of, read_rows
 from pfes.media import decode
 from pfes.media.clock import Clock
 
@@ -90,7 +91,7 @@ def frame_labels(rows: list[Row], length: int, fps: float, within_s: float) -> L
         onset, offset = row["onset"], row["offset"]
         if onset is None or offset is None:
             half = int(within_s * fps / 2)
-            onset, offset = max(0, _click(row) - half), _click(row) + half
+            onset, offset = max(0, click_of(row) - half), click_of(row) + half
         labels[onset : offset + 1] = CLASSES.index(row["class"]) + 1
     return labels
 
@@ -112,7 +113,7 @@ def match_events(first: list[Row], second: list[Row], clock: Clock, within_s: fl
     near = []
     for i, one in enumerate(first):
         for j, two in enumerate(second):
-            apart = float(abs(np.diff(clock.seconds(np.array([_click(one), _click(two)])))[0]))
+            apart = float(abs(np.diff(clock.seconds(np.array([click_of(one), click_of(two)])))[0]))
             if _overlap(one, two) >= 0.5 or (not _whole(one, two) and apart <= within_s):
                 near.append((apart, i, j))
     pairs: list[tuple[int, int, float]] = []
@@ -147,11 +148,6 @@ def _of(rows: list[Row], number: int) -> list[Row]:
     return [row for row in rows if row["video"] == number]
 
 
-def _click(row: Row) -> int:
-    click = row["apex"] if row["point"] is None else row["point"]
-    return int((row["onset"] + row["offset"]) // 2 if click is None else click)
-
-
 def _whole(one: Row, two: Row) -> bool:
     return all(row[name] is not None for row in (one, two) for name in ("onset", "offset"))
 
@@ -160,6 +156,5 @@ def _overlap(one: Row, two: Row) -> float:
     """Return the IoU of two intervals, 0 where one has none."""
     if not _whole(one, two):
         return 0.0
-    shared = min(one["offset"], two["offset"]) - max(one["onset"], two["onset"]) + 1
-    length = sum(row["offset"] - row["onset"] + 1 for row in (one, two))
-    return max(0, shared) / (length - max(0, shared))
+    first, second = (as_intervals([row["onset"]], [row["offset"]]) for row in (one, two))
+    return float(iou(first, second)[0, 0])

@@ -33,7 +33,7 @@ from starlette.routing import Mount, Route
 from pfes.base.errors import InputError
 from pfes.base.records import NEUTRAL, Video
 from pfes.labelling.pictures import Pictures
-from pfes.labelling.sheet import Row, Sheet
+from pfes.labelling.sheet import Row, Sheet, click_of
 
 HOSTS = ["127.0.0.1", "localhost"]
 TYPES = {"label.html": "text/html", "label.js": "text/javascript", "label.css": "text/css"}
@@ -179,10 +179,7 @@ def fate(candidate: Candidate, rows: Sequence[Row]) -> str:
     It is accepted where its interval holds the one frame of an expression, rejected where its apex is in a neutral stretch.
     """
     for row in rows:
-        click = row["apex"] if row["point"] is None else row["point"]
-        if click is None and row["class"] != NEUTRAL:
-            click = (row["onset"] + row["offset"]) // 2
-        if row["class"] != NEUTRAL and candidate.onset <= click <= candidate.offset:
+        if row["class"] != NEUTRAL and candidate.onset <= click_of(row) <= candidate.offset:
             return "accepted"
     for row in rows:
         if row["class"] == NEUTRAL and row["onset"] <= candidate.apex <= row["offset"]:

@@ -155,6 +155,12 @@ def read_rows(
     return others, rows
 
 
+def click_of(row: Row) -> int:
+    """Return the one frame of an expression: its point, or else its apex, or else the middle of its interval."""
+    click = row["apex"] if row["point"] is None else row["point"]
+    return int((row["onset"] + row["offset"]) // 2 if click is None else click)
+
+
 def _held(path: Path) -> FileLock:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))

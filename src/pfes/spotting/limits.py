@@ -55,12 +55,15 @@ def write_limits(files: ChoiceFiles, out_path: Path | str, params: SpotParameter
     InputError
         A video is of a subject that the fold holds out, or the features are another model's or lack a video.
     """
-    from pfes.training.features import curves_of  # torch takes seconds to import, and rule spot only reads limits
+    from pfes.training.features import (  # torch takes seconds to import, and rule spot only reads limits
+        curves_of,
+        features_of_video,
+        read_features,
+    )
     from pfes.training.model import load_model, read_snippets, reproducible
 
     model, meta = load_model(files.model)
-    if store.attributes(files.features, "features")["model"] != provenance.file_digest(files.model):
-        raise InputError(f"{files.features}: features of another model than {files.model}; rerun rule features")
+    features = read_features(files.features, files.model)
     subjects = store.read_table(files.videos, "videos").set_index("video_id")["subject"]
     of = {video_id: str(subjects[video_id]) for video_id in files.snippets}
     tested = sorted(set(of.values()) & set(meta["held_out"]))
@@ -68,16 +71,14 @@ def write_limits(files: ChoiceFiles, out_path: Path | str, params: SpotParameter
         raise InputError(
             f"{files.model}: subject {tested[0]!r} is held out by this fold, no score limit may be chosen on it"
         )
-    points, features = store.read_table(files.points, "points"), store.read(files.features, "features")
+    points = store.read_table(files.points, "points")
     found: dict[str, list[tuple[pd.DataFrame, NDArray[np.int64]]]] = {name: [] for name in CLASSES}
     for video_id, path in sorted(files.snippets.items()):
         if store.refusal(path, "snippets") is not None:
             continue
-        if f"features/{video_id}" not in features:
-            raise InputError(f"{files.features}: no features of {video_id}; rerun rule features")
         _, valid = read_snippets(path)
         with reproducible(meta["seed"]):
-            curves = curves_of(model, features[f"features/{video_id}"], valid)
+            curves = curves_of(model, features_of_video(features, video_id, files.features), valid)
         proposals = model.method.propose(curves, unlimited(params), read_faces(files.faces[video_id])[1])
         own = points[points["video_id"] == video_id]
         for name in CLASSES:

@@ -77,9 +77,7 @@ def proposed(method: Method, curves: Curves, params: SpotParameters, fps: float)
 
 def write_events(proposals_path: Path | str, out_path: Path | str) -> None:
     """Write a table of proposals as CSV."""
-    proposals = store.read_table(proposals_path, "proposals")
-    with store.atomic(out_path) as temporary:
-        temporary.write_text(proposals.to_csv(index=False, float_format="%.6g"), encoding="utf-8")
+    store.write_csv(out_path, store.read_table(proposals_path, "proposals"))
 
 
 def read_faces(path: Path | str) -> tuple[dict[str, NDArray[Any]], float]:

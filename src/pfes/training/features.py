@@ -82,25 +82,35 @@ def score_fold(
     """
     described = store.attributes(features_path, "features")
     model, meta = load_model(model_path, for_subject=json.loads(described["held_out"]))
-    if described["model"] != provenance.file_digest(model_path):
-        raise InputError(f"{features_path}: features of another model than {model_path}; rerun rule features")
+    features = read_features(features_path, model_path)
     seen = sorted(set(snippet_paths) & set(meta["train_videos"]))
     if seen:
         raise InputError(f"{seen[0]}: {model_path} was trained on this video and cannot be tested on it")
-    features = store.read(features_path, "features")
     made = provenance.record("spot", {}, [model_path, features_path])
     with store.create(out_path, "scores", made, held_out=described["held_out"], model=described["model"]) as writer:
         for video_id, path in sorted(snippet_paths.items()):
             if store.refusal(path, "snippets") is not None:
                 continue
-            if f"features/{video_id}" not in features:
-                raise InputError(f"{features_path}: no features of {video_id}; rerun rule features")
             snippets, valid = read_snippets(path)
             with reproducible(meta["seed"]):
-                curves = curves_of(model, features[f"features/{video_id}"], valid)
+                curves = curves_of(model, features_of_video(features, video_id, features_path), valid)
             for name, curve in curves.items():
                 writer.append(f"{name}/{video_id}", curve)
             writer.append(f"moved/{video_id}", snippets[:, -1])
+
+
+def read_features(path: Path | str, model_path: Path | str) -> dict[str, NDArray[Any]]:
+    """Return the features [T, D] of every video in a file, by dataset name; raises InputError if they are another model's."""
+    if store.attributes(path, "features")["model"] != provenance.file_digest(model_path):
+        raise InputError(f"{path}: features of another model than {model_path}; rerun rule features")
+    return store.read(path, "features")
+
+
+def features_of_video(features: Mapping[str, NDArray[Any]], video_id: str, path: Path | str) -> NDArray[Any]:
+    """Return the features [T, D] of one video of those read from ``path``; raises InputError where it is not among them."""
+    if f"features/{video_id}" not in features:
+        raise InputError(f"{path}: no features of {video_id}; rerun rule features")
+    return features[f"features/{video_id}"]
 
 
 def curves_of(model: SpottingModel, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:

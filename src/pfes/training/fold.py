@@ -35,6 +35,7 @@ from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import check_source, learned
 from pfes.network.parameters import ModelParameters
 from pfes.training.engine import Row, Trained, progress_bar, train
+from pfes.training.features import read_features
 from pfes.training.model import SpottingModel, Subjects, load_model, read_snippets, save_model, subject_list
 from pfes.training.step import mirrored
 
@@ -248,15 +249,13 @@ def _cached(
         raise InputError(f"training: cached is {params.cached}, but no model and features were given; rerun rule train")
     model, meta = load_model(source.model, for_subject=left_out)
     check_source(learned(params.method), model.method, str(source.model))
-    attributes = store.attributes(source.features, "features")
-    if attributes["model"] != provenance.file_digest(source.model):
-        raise InputError(f"{source.features}: features of another model than {source.model}; rerun rule features")
+    features = read_features(source.features, source.model)
     if replace(model.params, head_dropout=model_params.head_dropout) != model_params:
         raise InputError(
             f"{source.model}: {model.params}, but this experiment has {model_params}; a cached training takes its "
             "SpotFormer as it is, only head_dropout may differ"
         )
-    return model, store.read(source.features, "features"), set(meta["train_subjects"])
+    return model, features, set(meta["train_subjects"])
 
 
 def _with_features(video: TrainingVideo, features: Mapping[str, Any], source: CachedSource | None) -> TrainingVideo:

@@ -64,6 +64,7 @@ class HrproStage1(Localiser):
         import torch
 
         from pfes.methods.hrpro.stage1 import moved_prototypes, prototype_contrast
+        from pfes.methods.losses import summed
         from pfes.methods.ptal.losses import background_loss, frame_loss
 
         embedded, intensity, class_scores = head(features)
@@ -76,7 +77,7 @@ class HrproStage1(Localiser):
             "contrast": prototype_contrast(embedded, head.prototypes.clone(), action, background),
         }
         head.prototypes.copy_(moved_prototypes(head.prototypes, embedded, action))
-        return {**terms, "total": torch.stack(list(terms.values())).sum()}, None
+        return summed(terms), None
 
 
 class Hrpro(Localiser):

@@ -68,6 +68,7 @@ class Lac(Localiser):
         import torch
 
         from pfes.methods.lac.losses import feature_contrast, score_contrast
+        from pfes.methods.losses import summed
         from pfes.methods.ptal.losses import background_loss, frame_loss, video_loss
 
         own, (frames, classes) = params.of(LacParameters), usable_points(batch)
@@ -83,7 +84,7 @@ class Lac(Localiser):
             "score": own.score * score_contrast(p, sequence),
             "feature": own.feature * feature_contrast(hidden, sequence, generator),
         }
-        return {**terms, "total": torch.stack(list(terms.values())).sum()}, None
+        return summed(terms), None
 
 
 def fused_and_seeds(batch: Batch, intensity: Tensor, class_scores: Tensor) -> tuple[Tensor, Seeds]:

@@ -68,13 +68,14 @@ class Sfnet(Localiser):
         """Return the terms of one video; of two labels at a frame the later point's counts."""
         import torch
 
+        from pfes.methods.losses import summed
         from pfes.methods.sfnet.network import sfnet_terms
 
         labels = torch.full((len(features),), -1, device=features.device)
         for frame, kind in batch.targets:
             labels[frame] = kind
         terms = sfnet_terms(*head.logits(features), labels, usable_points(batch)[1], batch.valid)
-        return {**terms, "total": torch.stack(list(terms.values())).sum()}, None
+        return summed(terms), None
 
     def outputs(self, head: SfnetHead, features: Tensor) -> Tensor:
         """Return the summed scores [T, 2]."""

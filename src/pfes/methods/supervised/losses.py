@@ -34,6 +34,7 @@ from torch.nn import functional
 
 from pfes.base.errors import InputError
 from pfes.methods.base import TrainingVideo
+from pfes.methods.losses import summed
 from pfes.methods.supervised.parameters import SupervisedParameters
 from pfes.methods.supervised.targets import Targets
 from pfes.network.heads import Head
@@ -106,7 +107,7 @@ def supervised_terms(
         terms[f"{name}_start_end"] = weight * start_end_loss(logits[:, START_END[c]], start_end[:, c], valid)
         terms[f"{name}_action"] = weight * ACTION_WEIGHT * action_loss
     terms["contrast"] = params.contrast * supcon_loss(features, group, params.temperature, valid)
-    return {**terms, "total": torch.stack(list(terms.values())).sum()}
+    return summed(terms)
 
 
 def probability_loss(logits: Tensor, target: Tensor, alpha: float, valid: Tensor) -> Tensor:

@@ -23,10 +23,10 @@ from pfes.methods.gim.losses.terms import (
     masked_mean,
     norm_loss,
     smooth_loss,
-    summed,
 )
 from pfes.methods.gim.parameters import LossParameters
 from pfes.methods.gim.pseudo_labels import PseudoLabels
+from pfes.methods.losses import summed
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from pfes.methods.gim.losses.terms import (
     norm_loss,
     reward_loss,
     smooth_loss,
-    summed,
 )
 from pfes.methods.gim.parameters import LossParameters
 from pfes.methods.gim.pseudo_labels import PseudoLabels
+from pfes.methods.losses import summed
 
 IAC_SCALE = 0.5 / 0.07  # temperature over base temperature
 

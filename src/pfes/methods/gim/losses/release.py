@@ -32,9 +32,10 @@ from torch import Tensor
 from pfes.base.errors import InputError
 from pfes.methods.gim.losses.contrast import Pairs, groups, mean_over_anchors
 from pfes.methods.gim.losses.journal import IAC_SCALE, apex_classification
-from pfes.methods.gim.losses.terms import intensity_loss, norm_loss, reward_loss, smooth_loss, summed
+from pfes.methods.gim.losses.terms import intensity_loss, norm_loss, reward_loss, smooth_loss
 from pfes.methods.gim.parameters import LossParameters
 from pfes.methods.gim.pseudo_labels import PseudoLabels, by_class, gaussian, merge, neutral_frames, pseudo_apex, within
+from pfes.methods.losses import summed
 
 Dataset = Literal["casme2", "samm_lv", "casme3"]
 NORM = {"casme2": 2.5, "samm_lv": 0.3, "casme3": 2.5}

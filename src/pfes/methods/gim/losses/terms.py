@@ -35,11 +35,6 @@ def log(values: Tensor) -> Tensor:
     return values.clamp_min(FLOOR).log()
 
 
-def summed(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return ``terms`` and their sum ``total``."""
-    return {**terms, "total": torch.stack(list(terms.values())).sum()}
-
-
 def intensity_loss(intensity: Tensor, soft: Tensor, mask: Tensor, kind: IntensityLoss = "mse") -> Tensor:
     """Return the mean over the frames of ``mask`` of (a - label)^2 (eq. 9), or of their binary cross-entropy."""
     if kind == "mse":
