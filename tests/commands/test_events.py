@@ -10,6 +10,8 @@ from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.records import PROPOSAL_COLUMNS, VIDEO_COLUMNS
 from pfes.commands.events import write_events
+from pfes.faces.align import ROI_NAMES
+from pfes.faces.landmarks import USABLE
 from tests.spotting.test_events import faces, proposal, snippets
 
 ORIGIN = provenance.record("test", {})
@@ -20,7 +22,7 @@ def write_run(folder):
     run = folder / "results/run"
     run.mkdir(parents=True)
     (run / "cache.json").write_text(json.dumps({"faces": "new", "flow": "new"}))
-    stages(run, {"snippets": "snippets/a_film", "faces": "faces/new/a_film", "flow": "flow/new/a_film"})
+    stages(run, {"snippets": "snippets/a_film", "faces": "faces/new/a_film"})
     (run / "faces/another").mkdir()
     (run / "faces/another/a_film.h5").write_bytes(b"not read")
     videos = pd.DataFrame(
@@ -34,12 +36,19 @@ def write_run(folder):
 def stages(folder, names):
     motion = snippets()
     store.write(
-        folder / f"{names['snippets']}.h5", "snippets", {"snippets": motion, "valid": np.ones(60, bool)}, ORIGIN
+        folder / f"{names['snippets']}.h5",
+        "snippets",
+        {"snippets": motion, "valid": np.ones(60, bool)},
+        ORIGIN,
+        size=90,
     )
-    flow = {"flow": np.zeros((60, 17, 14, 2), np.float32), "valid": np.ones(60, bool)}
-    store.write(folder / f"{names['flow']}.h5", "flow", flow, ORIGIN, size=90)
-    seen = {**faces(), "native_frame": 2 * np.arange(60), "found": np.ones(60, np.uint8)}
-    store.write(folder / f"{names['faces']}.h5", "faces", seen, ORIGIN, fps=30.0)
+    write_faces(folder / f"{names['faces']}.h5")
+
+
+def write_faces(path):
+    frames = {"native_frame": 2 * np.arange(60), "found": np.ones(60, np.uint8), "cut": np.zeros(60, bool)}
+    seen = {**faces(), **frames, "state": np.full(60, USABLE, np.uint8)}
+    store.write(path, "faces", seen, ORIGIN, fps=30.0)
 
 
 def rows(video):
@@ -68,12 +77,23 @@ def test_a_run_gives_events_with_the_conditions_of_the_sheet(tmp_path):
 
 
 def test_a_spotted_recording_gives_events_too(tmp_path):
-    stages(tmp_path, {name: name for name in ("snippets", "faces", "flow")})
+    stages(tmp_path, {name: name for name in ("snippets", "faces")})
     rows("clip").drop(columns="subject").to_csv(tmp_path / "proposals.csv", index=False)
     write_events(tmp_path, tmp_path / "out")
     assert pd.read_csv(tmp_path / "out/events.csv")[["video", "onset", "offset"]].to_numpy().tolist() == [
         ["clip", 20, 78]
     ]
+
+
+def test_a_recording_spotted_without_a_model_gives_events_too(tmp_path):
+    place = np.zeros((60, 10, 2))
+    place[:, 7, 0] = np.arange(60) / 40  # g, half the 30 px between the inner corners; the eyes are 60 px apart
+    write_faces(tmp_path / "faces.h5")
+    store.write(tmp_path / "displacement.h5", "displacement", {"displacement": place}, ORIGIN, fps=30.0)
+    rows("clip").drop(columns="subject").to_csv(tmp_path / "proposals.csv", index=False)
+    write_events(tmp_path, tmp_path / "out")
+    event = pd.read_csv(tmp_path / "out/events.csv").iloc[0]
+    assert event["displacement_pct"] == pytest.approx(100 * 10 / 40 * 15 / 60) and event["region"] == ROI_NAMES[7]
 
 
 def test_a_sheet_of_other_recordings_is_refused(tmp_path):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pfes.faces.align import ROI_NAMES
+from pfes.methods.base import Signals
 from pfes.spotting.events import events_of, summary, way
 
 RAMP = 0.25  # px of the crop per frame of the region that moves
@@ -29,6 +30,14 @@ def faces(length=60):
     return {"landmarks": landmarks, "interocular": np.full(length, 60.0), "pose": np.full((length, 3), 5.0)}
 
 
+def signals(measured, valid):
+    seen = faces(len(valid))
+    return Signals(
+        measured=measured, valid=valid, cut=np.zeros(len(valid), bool), fps=30.0, landmarks=seen["landmarks"],
+        pose=seen["pose"], size=90,
+    )  # fmt: skip
+
+
 def proposal(onset, apex, offset, kind="macro", video="a"):
     row = {"class": kind, "onset": onset, "apex": apex, "offset": offset, "score": 0.5, "video_id": video}
     row |= {f"native_{name}": 2 * row[name] for name in ("onset", "apex", "offset")}
@@ -37,7 +46,7 @@ def proposal(onset, apex, offset, kind="macro", video="a"):
 
 @pytest.mark.parametrize("end", [12, 20, 28, 41])
 def test_a_way_is_summed_beyond_the_reach_of_the_window(end):
-    moved = way(snippets(), 12, end)
+    moved = way("snippets", snippets(), 12, end)
     assert moved[7, 0] == pytest.approx(RAMP * (end - 12)) and np.abs(moved).sum() == pytest.approx(RAMP * (end - 12))
 
 
@@ -45,12 +54,22 @@ def test_an_event_has_its_region_size_and_quality():
     # crop of 90 px, 4.5 x 30 = 135 px of the recording: 1.5 px per crop px; 20 frames x .25 = 5 crop px = 7.5 px of 60 = 12.5 %
     valid = np.ones(60, bool)
     valid[35:40] = False
-    found = events_of(pd.DataFrame([proposal(10, 30, 39)]), snippets(), valid, faces(), 90.0).iloc[0]
+    seen = signals(snippets(), valid)
+    found = events_of(pd.DataFrame([proposal(10, 30, 39)]), "snippets", seen, faces()["interocular"]).iloc[0]
     assert found["displacement_pct"] == pytest.approx(12.5)
     assert found["region"] == ROI_NAMES[7] and found["side"] in ("left", "right")
     assert (found["onset"], found["offset"]) == (20, 78)
     assert found["duration_s"] == pytest.approx(1.0)
     assert found["usable_share"] == pytest.approx(25 / 30) and found["yaw_deg"] == 5
+
+
+def test_the_same_motion_read_from_displacement_is_the_same_event():
+    # g is 15 px of the recording, 10 px of the crop
+    place = np.zeros((60, 10, 2))
+    place[:, 7, 0] = RAMP * np.arange(60) / 10 + 3  # from any zero
+    seen = signals(place, np.ones(60, bool))
+    found = events_of(pd.DataFrame([proposal(10, 30, 39)]), "displacement", seen, faces()["interocular"]).iloc[0]
+    assert found["displacement_pct"] == pytest.approx(12.5) and found["region"] == ROI_NAMES[7]
 
 
 def test_rates_are_per_usable_minute_and_latency_from_the_stimulus():

@@ -11,13 +11,13 @@ from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.names import clean
 from pfes.commands.experiments import of_experiment
-from pfes.commands.extract import STAGES
 from pfes.datasets.generic import CONDITION
 from pfes.datasets.sheets import number, read_csv
 from pfes.evaluation.metrics import read_proposals
 from pfes.flow.cache import LAST_RUN
+from pfes.methods.base import Measured
 from pfes.spotting.events import EVENT_COLUMNS, STIMULUS, events_of, summary
-from pfes.spotting.proposal_tables import read_faces
+from pfes.spotting.training_free import read_signals
 
 
 def write_events(
@@ -47,16 +47,15 @@ def write_events(
     known, conditions = _conditions(sheet, videos)
     rows, events = [], []
     for video in videos.to_dict("records"):
-        paths = {stage: run / f"{stage}.h5" for stage in STAGES} if spotted else _stage_files(run, video["video_id"])
-        if any(not path.is_file() or store.refusal(path, stage) is not None for stage, path in paths.items()):
+        faces, measured = _stage_files(run, None if spotted else video["video_id"])
+        kind = next((kind for kind, path in measured.items() if path.is_file()), None)
+        if kind is None or store.refusal(measured[kind], kind) is not None:
             continue
-        arrays, (faces, rate) = store.read(paths["snippets"], "snippets"), read_faces(paths["faces"])
-        valid = arrays["valid"] > 0
+        signals, _ = read_signals(kind, measured[kind], faces)
         own = proposals[proposals["video_id"] == video["video_id"]]
-        size = float(store.attributes(paths["flow"], "flow")["size"])
         names = {"subject": video["subject"], "video": video["video"], **known.get(video["video_id"], {})}
-        events.append(events_of(own, arrays["snippets"], valid, faces, size).assign(**names))
-        rows.append({**names, "usable_s": valid.sum() / rate})
+        events.append(events_of(own, kind, signals, store.read(faces, "faces")["interocular"]).assign(**names))
+        rows.append({**names, "usable_s": signals.valid.sum() / signals.fps})
     if not rows:
         raise InputError(f"{run}: no recording with motion; run the workflow first")
     table = pd.concat([part for part in events if len(part)] or events[:1], ignore_index=True)
@@ -71,11 +70,14 @@ def write_events(
     return written
 
 
-def _stage_files(run: Path, video_id: str) -> dict[str, Path]:
-    """Return the files of a recording by stage, those that the last run wanted."""
+def _stage_files(run: Path, video_id: str | None) -> tuple[Path, dict[Measured, Path]]:
+    """Return the faces of a recording of a run, or of the only one, and by stage where its motion may lie, best first."""
+    if video_id is None:
+        return run / "faces.h5", {"snippets": run / "snippets.h5", "displacement": run / "displacement.h5"}
     last = run / LAST_RUN
     keys = json.loads(last.read_text(encoding="utf-8")) if last.is_file() else {}
-    return {stage: run / stage / keys.get(stage, "") / f"{video_id}.h5" for stage in STAGES}
+    measured: dict[Measured, Path] = {kind: run / kind / f"{video_id}.h5" for kind in ("snippets", "displacement")}
+    return run / "faces" / keys.get("faces", "") / f"{video_id}.h5", measured
 
 
 def _proposal_files(run: Path, experiment: str | None, seed: int | None) -> list[Path]:

@@ -3,9 +3,9 @@
 Conventions
 -----------
 Frames are native, from 0, intervals inclusive; seconds are from the first frame. Left and right are those of the picture.
-Displacement is that of the flow from onset to apex, head motion removed, of the region that moved most, in % of the distance of
-the eyes (the face's own scale, whatever the camera). Flow reaches over 16 sampled frames; longer ways are summed in
-steps of 8.
+Displacement is that from onset to apex, head motion removed, of the region that moved most, in % of the distance of the eyes
+(the face's own scale, whatever the camera). It is read from the stage ``snippets``, whose flow reaches over 16 sampled
+frames (longer ways are summed in steps of 8), or from the stage ``displacement``, which knows the place at any frame.
 
 Tables
 ------
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from pfes.base.records import CLASSES
 from pfes.faces.align import ROI_NAMES
+from pfes.methods.base import Measured, Signals
 from pfes.methods.baseline import displacement
 
 EVENT_COLUMNS = (
@@ -33,24 +34,23 @@ EVENT_COLUMNS = (
 STIMULUS = "stimulus_s"  # column of the videos sheet: when the stimulus begins, s
 STEP = 8  # sampled frames over which a displacement is measured at a time
 
-Arrays = Mapping[str, NDArray[Any]]
-
 
 def events_of(
-    proposals: pd.DataFrame, snippets: NDArray[np.floating], valid: NDArray[np.bool_], faces: Arrays, crop_px: float
+    proposals: pd.DataFrame, kind: Measured, signals: Signals, interocular: NDArray[np.floating]
 ) -> pd.DataFrame:
     """Return what each proposal of one recording is, EVENT_COLUMNS without subject and video.
 
     Parameters
     ----------
-    proposals : records.PROPOSAL_COLUMNS, sampled frames and seconds; snippets : [T, 17, 10, 2], px of the crop.
-    valid : [T], frames with a usable face; faces : arrays of a ``faces`` file; crop_px : side of the aligned crop.
+    proposals : records.PROPOSAL_COLUMNS, sampled frames and seconds.
+    kind, signals : the stage that the motion is read from, and what a recording of T frames has of it.
+    interocular : [T], distance of the eyes, px of the recording.
     """
     rows = []
     for row in proposals.to_dict("records"):
         onset, apex, offset = (int(row[name]) for name in ("onset", "apex", "offset"))
         inside = slice(onset, offset + 1)
-        moved = np.linalg.norm(way(snippets, onset, apex), axis=1)  # [10]
+        moved = np.linalg.norm(way(kind, signals.measured, onset, apex), axis=1)  # [10]
         region = ROI_NAMES[int(moved.argmax())]
         rows.append(
             {
@@ -59,26 +59,35 @@ def events_of(
                 **{f"{name}_s": row[f"{name}_s"] for name in ("onset", "apex", "offset")},
                 "duration_s": row["offset_s"] - row["onset_s"] + _frame_s(row),
                 "score": row["score"],
-                "displacement_pct": 100 * float(moved.max()) * eye_scale(faces, inside, crop_px),
+                "displacement_pct": 100 * float(moved.max()) * eye_scale(kind, signals, interocular, inside),
                 "side": side_of(region),
                 "region": region,
-                "usable_share": float(valid[inside].mean()),
-                "yaw_deg": _median(faces["pose"][inside, 0]),
+                "usable_share": float(signals.valid[inside].mean()),
+                "yaw_deg": _median(signals.pose[inside, 0]),
             }
         )
     return pd.DataFrame(rows, columns=[name for name in EVENT_COLUMNS if name not in ("subject", "video")])
 
 
-def way(snippets: NDArray[np.floating], start: int, end: int) -> NDArray[np.float64]:
-    """Return the displacement [10, 2] of each region from sampled frame ``start`` to ``end``, px of the crop."""
+def way(kind: Measured, measured: NDArray[np.floating], start: int, end: int) -> NDArray[np.float64]:
+    """Return the way [10, 2] of each region from sampled frame ``start`` to ``end``: px of the crop of snippets, g of displacement.
+
+    ``measured`` : [T, 17, 10, 2] of snippets, [T, 10, 2] of displacement.
+    """
+    if kind == "displacement":
+        return (measured[end] - measured[start]).astype(np.float64)
     stops = np.unique(np.append(np.arange(start, end, STEP), end))
-    return displacement(snippets, stops[:-1], stops[1:]).sum(axis=0)
+    return displacement(measured, stops[:-1], stops[1:]).sum(axis=0)
 
 
-def eye_scale(faces: Arrays, inside: slice, crop_px: float) -> float:
-    """Return eye distances per px of the crop, median of the frames; the crop is 4.5 distances of the inner corners wide."""
-    inner = np.linalg.norm(faces["landmarks"][inside, 42] - faces["landmarks"][inside, 39], axis=-1)
-    return _median(4.5 * inner / crop_px / faces["interocular"][inside])
+def eye_scale(kind: Measured, signals: Signals, interocular: NDArray[np.floating], inside: slice) -> float:
+    """Return eye distances per px of the crop, or per g, median of the frames.
+
+    The crop is 4.5 distances of the inner corners wide, g is half of such a distance.
+    """
+    inner = np.linalg.norm(signals.landmarks[inside, 42] - signals.landmarks[inside, 39], axis=-1)
+    inner_per_unit = 0.5 if kind == "displacement" else 4.5 / signals.size
+    return _median(inner_per_unit * inner / interocular[inside])
 
 
 def side_of(region: str) -> str:
