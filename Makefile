@@ -1,5 +1,6 @@
 # `make demo`: set up, run the whole pipeline on the demo dataset, print the results.
 # `make demo-full`: on twice as many videos, of six subjects; `make demo-intensity`: continuous intensity on these.
+# `make docs`: the documentation as a site, results/site/index.html.
 # `make test`: set up, check the style, the types and the workflow, run the tests; `make test-all`: the slow ones too.
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
@@ -8,7 +9,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: demo demo-full demo-intensity test test-all check clean
+.PHONY: demo demo-full demo-intensity docs test test-all check clean
 
 demo: .venv/ready
 	@$(SNAKEMAKE) --configfile config/demo.yaml
@@ -21,6 +22,9 @@ demo-full: .venv/ready
 demo-intensity: .venv/ready
 	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_full.yaml config/demo_intensity.yaml
 	@$(BIN)/pfes summary results/demo_full --intensity
+
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test: check
 	$(PYTEST) -m "not slow"

@@ -26,7 +26,7 @@ from torch.nn import functional
 from pfes.base.records import WINDOW
 from pfes.network.parameters import JOINT_PADDING, Padding
 
-REGIONS = ((0, 3), (3, 6), (6, 10))  # left brow, right brow, mouth: ROI ranges of the facial local graph pooling
+REGIONS = (3, 3, 4)  # ROIs of left brow, right brow, mouth, which the facial local graph pooling joins
 Stage = tuple[nn.BatchNorm1d, Callable[[Tensor, Tensor], Tensor]]  # (norm, rest): x becomes rest(x, norm(x))
 
 
@@ -79,7 +79,7 @@ class SpotFormer(nn.Module):
             (self.embed.norm, self.embed.place),  # [N, 17, 10, D]
             *_stages(self.space1, across),  # [N, 10, 17, D]
             *_stages(self.time1),  # [N, 10, 17, D]
-            (self.pool1, lambda x, y: torch.stack([y[:, a:b].amax(1) for a, b in REGIONS], 1)),  # [N, 3, 17, D]
+            (self.pool1, lambda x, y: torch.stack([part.amax(1) for part in y.split(REGIONS, 1)], 1)),  # [N, 3, 17, D]
             (self.down1.norm, lambda x, y: across(self.down1.halve(x, y))),  # [N, 9, 3, D]
             *_stages(self.space2, across),  # [N, 3, 9, D]
             *_stages(self.time2),  # [N, 3, 9, D]
