@@ -514,6 +514,17 @@ def import_features(
 
 
 @app.command()
+def onnx(
+    model: Annotated[Path, typer.Argument(help="A model.pt.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+) -> None:
+    """Write a trained model as an ONNX file, snippets in, curves out; needs pip install "pfes[onnx]"."""
+    from pfes.exchange.onnx_model import export_onnx
+
+    print(f"{out}: snippets -> {', '.join(export_onnx(model, out))}")
+
+
+@app.command()
 def evaluate(
     instances: Annotated[Path, typer.Option(help="List of labelled expressions, CSV or Parquet.")],
     proposals: Annotated[Path, typer.Option(help="List of predicted intervals, CSV or Parquet.")],
