@@ -5,10 +5,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pfes.base.config import prepare_jobs
+from pfes.base.config import build, prepare_jobs
 from pfes.base.errors import InputError
 from pfes.base.provenance import code_digest
 from pfes.evaluation.metrics import NO_SEED
+from pfes.faces.extracted import points_path
+from pfes.faces.landmarks import FaceParameters, check_backend
 from pfes.flow.cache import note
 from pfes.methods.registry import learned, training_parameters
 from pfes.workflow.plan import ROOT, plan_run
@@ -30,6 +32,7 @@ RUN, FOLDS, VIDEOS, SEEDS = PLAN.run, PLAN.folds, PLAN.videos, config["seeds"]
 LOGS, BENCHMARKS = RUN / "logs", RUN / "benchmarks"
 KEYS = PLAN.keys
 FACES_FOLDER, FLOW_FOLDER = RUN / "faces" / KEYS["faces"], RUN / "flow" / KEYS["flow"]
+FACES = build(FaceParameters, config["faces"])
 LEARNED, TRAINING_FREE, LIMITED = PLAN.learned, PLAN.training_free, PLAN.limited
 TRAININGS = {
     name: training_parameters(PLAN.experiments[name]["training"]) for name in LEARNED
@@ -98,6 +101,14 @@ def recording(wildcards):
     """Return the file of a recording; nothing if it is missing, which the stage then says for this video alone."""
     path = Path(VIDEOS[wildcards.video].path)
     return [path] if IS_DEMO or path.exists() else []
+
+
+def read_beside(wildcards):
+    """Return what finding faces reads beside a recording: a model, or points that were extracted before."""
+    if FACES.backend != "file":
+        return check_backend(FACES)
+    path = points_path(VIDEOS[wildcards.video].path)
+    return [path] if path.exists() else []
 
 
 def recordings(wildcards):

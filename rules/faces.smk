@@ -1,13 +1,7 @@
-from pfes.base.config import build
-from pfes.faces.landmarks import FaceParameters, check_backend
-
-FACES = build(FaceParameters, config["faces"])
-
-
 rule faces:
     input:
         recording,
-        models=check_backend(FACES),
+        beside=read_beside,
     output:
         FACES_FOLDER / "{video}.h5",
     log:

