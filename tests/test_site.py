@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pfes.bench import browser
+from tests.axe import violations
+
 ROOT = Path(__file__).parents[1]
 WITH_EXAMPLES = sorted(path for path in (ROOT / "src/pfes").rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 
@@ -33,6 +36,17 @@ def test_no_page_asks_the_network_for_anything(site):
         asked = re.findall(r'<(?:script|img|iframe|source)[^>]*\ssrc="(?:https?:)?//[^"]*"', text)
         asked += re.findall(r'<link[^>]*rel="(?:stylesheet|preconnect|icon)"[^>]*href="(?:https?:)?//[^"]*"', text)
         assert not asked, page.name
+
+
+@pytest.mark.skipif(browser.find_browser() is None, reason="no browser is installed")
+@pytest.mark.parametrize("name", ["index", "method", "commands", "python"])
+def test_axe_finds_nothing_and_nothing_is_wider_than_a_phone(site, name):
+    with browser.Browser(width=390, height=844) as opened:
+        opened.open(site / f"{name}.html")
+        assert violations(opened.page) == []
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+        assert opened.complaints == []
+        assert [url for url in opened.requests if not url.startswith(("file:", "data:", "about:", "blob:"))] == []
 
 
 def test_equations_are_mathml_and_none_is_left_as_tex(site):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pfes.bench.browser import find_browser
+from pfes.bench import browser
 
 
 @contextmanager
@@ -33,11 +33,6 @@ def serving(*arguments, folder):
 @pytest.fixture(scope="session")
 def chromium():
     """Debian's Chromium, driven by Playwright."""
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    executable = find_browser()
-    if executable is None:
-        pytest.skip("no browser is installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    if browser.find_browser() is None:
+        pytest.skip(f"no browser: none of {', '.join(browser.NAMES)} is installed")
+    return browser.chromium()

@@ -9,6 +9,7 @@ import urllib.request
 import numpy as np
 import pytest
 
+from tests.axe import violations
 from tests.conftest import write_video
 from tests.labelling.conftest import serving
 
@@ -154,6 +155,17 @@ def test_every_command_has_a_button_of_a_finger_s_size_and_nothing_else_is_asked
     opened.set_viewport_size({"width": 1280, "height": 900})
     asked = opened.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
     assert asked and all(name.startswith(address) for name in asked)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(page, scheme, width):
+    opened, *_ = page
+    opened.emulate_media(color_scheme=scheme)
+    opened.set_viewport_size({"width": width, "height": 844})
+    assert violations(opened) == []
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    opened.set_viewport_size({"width": 1280, "height": 720})
 
 
 def test_without_the_token_or_under_another_name_there_is_nothing(page):

@@ -18,6 +18,7 @@ from rich.console import Console
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS
+from pfes.bench import browser
 from pfes.bench.browser import Browser
 from pfes.bench.report import load_times, synthetic_run
 from pfes.evaluation.metrics import NO_SEED, Outputs, judge_run, nested, write_evaluation
@@ -386,6 +387,7 @@ def test_page_stays_small(tmp_path: Path) -> None:
 
 def test_without_a_browser_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(browser, "chromium", browser.chromium.__wrapped__)  # not the one that runs already
     with pytest.raises(InputError, match="no browser found; expected one of chromium, .*; install it: apt-get install"):
         Browser()
     assert np.isnan(load_times(tmp_path / "report.html")["load_s"])

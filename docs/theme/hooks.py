@@ -15,7 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
     "README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md",
     "config/README.md": "datasets.md",
@@ -62,7 +62,8 @@ def _link(image: str, text: str, target: str, *, here: str, files: Files) -> str
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Turn the equations of a page into MathML, which browsers draw without a script."""
+    """Turn the equations of a page into MathML, which browsers draw without a script; an empty header cell is none."""
+    content = content.replace("<th></th>", "<td></td>")
     return FORMULA.sub(lambda match: _mathml(html.unescape(match[2]), block=match[1] == "div"), content)
 
 
