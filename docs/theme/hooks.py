@@ -68,4 +68,6 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def _mathml(formula: str, *, block: bool) -> str:
-    return str(convert(formula, display="block" if block else "inline"))
+    if not block:
+        return str(convert(formula))
+    return f'<div class="equation" tabindex="0">{convert(formula, display="block")}</div>'
