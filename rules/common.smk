@@ -7,11 +7,12 @@ from snakemake.exceptions import WorkflowError
 
 from pfes.base.config import prepare_jobs
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.base.provenance import code_digest
 from pfes.evaluation.metrics import NO_SEED
 from pfes.flow.cache import note
 from pfes.methods.registry import learned, training_parameters
-from pfes.workflow.plan import ROOT, plan_run
+from pfes.workflow.plan import plan_run
 
 prepare_jobs()
 

@@ -16,13 +16,14 @@ from rich.logging import RichHandler
 from rich.progress import Progress
 from rich.table import Table
 
+import pfes
 from pfes.base.errors import InputError
 
 # Numerical libraries take a second or more to import: each command imports what it needs, so that --help is instant.
 
 app = typer.Typer(
     help="Find macro- and micro-expressions in face videos, trained from one labelled frame per expression.",
-    epilog="Train and evaluate on a dataset with Snakemake: see README.md. Try it: make demo.",
+    epilog="Try it: pfes demo. Own videos: pfes spot. Own dataset: pfes init, then pfes run.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,6 +32,45 @@ if importlib.util.find_spec("pfes.bench"):  # in a checkout; the wheel leaves it
     app.add_typer(importlib.import_module("pfes.bench.cli").bench, name="bench")
 console = Console()
 MOST_ROWS = 40  # of a table on the terminal
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pfes {pfes.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def run(
+    configs: Annotated[list[Path], typer.Argument(help="Your configuration; a further one is laid over it.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="After --: arguments for Snakemake.")] = None,
+) -> None:
+    """Run the workflow: everything from recordings to the report, results below results/<run>."""
+    from pfes.commands.run import run as run_workflow
+
+    raise typer.Exit(run_workflow(configs, arguments or []))
+
+
+@app.command()
+def demo(
+    full: Annotated[bool, typer.Option("--full", help="On twice as many videos, of six subjects.")] = False,
+    intensity: Annotated[bool, typer.Option("--intensity", help="Also continuous intensity, on these.")] = False,
+    cores: Annotated[int | None, typer.Option(min=1, help="Processor cores; else all.")] = None,
+) -> None:
+    """Render a demo dataset, run the whole workflow on it, and print the results; ten minutes on two cores."""
+    from pfes.commands.run import demo as run_demo
+
+    folder = run_demo(full=full, intensity=intensity, cores=cores)
+    summary(folder, intensity=intensity)
 
 
 @app.command()

@@ -6,7 +6,6 @@ one.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,12 +19,13 @@ import yaml
 from pfes.base import provenance, store
 from pfes.base.config import build
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.base.records import CLASSES
 from pfes.methods.registry import training_parameters
 from pfes.network.parameters import ModelParameters
 from pfes.training.fold import FoldInputs, train_fold
 from pfes.training.model import load_model
-from pfes.workflow.plan import ROOT, Plan, plan_file
+from pfes.workflow.plan import Plan, plan_file
 
 RUN, EXPERIMENT = "learn", "journal"
 DRAWS = 3  # of the clicks that are left out
@@ -137,8 +137,6 @@ def _write(path: Path, config: dict[str, Any]) -> None:
 
 def _run(out: Path, config: Path, cores: int) -> None:
     """Run the workflow in ``out``, whose output goes to the terminal."""
-    if not (out / "config").exists():
-        shutil.copytree(ROOT / "config", out / "config")
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", out, "--configfile", config,
         "--cores", cores, "--keep-going", "--rerun-incomplete", "--quiet", "progress",

@@ -13,10 +13,11 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.datasets import RELEASED
 from pfes.datasets.folders import VIDEOS
 from pfes.media.decode import IMAGES
-from pfes.workflow.plan import ROOT, read_config
+from pfes.workflow.plan import read_config
 
 GENERIC = """\
 # One's own recordings: two sheets, one row per recording and one per expression. config/README.md describes them, and

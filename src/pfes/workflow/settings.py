@@ -6,7 +6,9 @@ configuration is checked against, config/config.yaml and the reference in docs a
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,17 @@ def schema() -> dict[str, Any]:
 def config_yaml() -> str:
     """Return config/config.yaml: every setting with its default, and what it is."""
     return f"{HEAD}\n{yaml_of(Settings())}\n"
+
+
+def defaults() -> dict[str, Any]:
+    """Return the configuration that says nothing: every setting with its default."""
+    return deepcopy(_defaults())
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(config_yaml())
+    return config
 
 
 def reference() -> str:
