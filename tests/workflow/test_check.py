@@ -11,7 +11,8 @@ from pfes.commands.starter import write_starter
 from pfes.datasets.folds import Fold
 from pfes.workflow.check import check, ranges, size
 from pfes.workflow.estimate import Estimate, StageCost, estimate
-from pfes.workflow.plan import ROOT, read_config
+from pfes.base.place import ROOT
+from pfes.workflow.plan import read_config
 from tests.layouts import images, workbook
 
 LABELS = "subject,video,onset,apex,offset,class\nanna,a,2,5,30,macro\nben,b,3,,9,micro\n"

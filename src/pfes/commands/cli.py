@@ -51,13 +51,15 @@ def _options(
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def run(
-    configs: Annotated[list[Path], typer.Argument(help="Your configuration; a further one is laid over it.")],
-    arguments: Annotated[list[str] | None, typer.Argument(help="After --: arguments for Snakemake.")] = None,
+    configs: Annotated[
+        list[str], typer.Argument(help="Your configuration, further ones laid over it, then options of Snakemake.")
+    ],
 ) -> None:
     """Run the workflow: everything from recordings to the report, results below results/<run>."""
     from pfes.commands.run import run as run_workflow
 
-    raise typer.Exit(run_workflow(configs, arguments or []))
+    first = next((i for i, text in enumerate(configs) if text.startswith("-")), len(configs))
+    raise typer.Exit(run_workflow([Path(text) for text in configs[:first]], configs[first:]))
 
 
 @app.command()
@@ -83,7 +85,7 @@ def spot(
         str, typer.Option(help="A run folder such as results/demo, one model.pt, none (no training), or baseline.")
     ] = "none",
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
     intensity: Annotated[
         bool, typer.Option("--intensity", help="Also continuous intensity, from the run's models.")
     ] = False,
@@ -151,7 +153,7 @@ def snippets(
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
     out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
     config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
     format: Annotated[list[str], typer.Option(help="Also write npz or csv.")] = [],  # noqa: B006
     plots: Annotated[bool, typer.Option("--plots", help="Also draw the motion of each ROI over time.")] = False,
@@ -185,7 +187,7 @@ def label(
     order: Annotated[str | None, typer.Option(help="Candidates by time, score, or uncertain first.")] = None,
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     beside: Annotated[Path | None, typer.Option(help="A second coder's sheet to show beside.")] = None,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
     port: Annotated[int, typer.Option(help="Port on this machine; 0: any that is free.")] = 0,
 ) -> None:
     """Click on expressions, or review proposals, in a page on this machine; nothing leaves it."""
@@ -253,7 +255,7 @@ def clips(
     proposals: Annotated[Path, typer.Option(help="Folder of pfes spot, or a table of proposals or events.")],
     out: Annotated[Path, typer.Option(help="Folder for one short video per event.")],
     margin: Annotated[float, typer.Option(min=0, help="What is shown before and after an event, s.")] = 0.5,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
 ) -> None:
     """Cut one short video per event out of a recording."""
     from pfes.commands.clips import write_clips
@@ -354,13 +356,14 @@ def summary(
 ) -> None:
     """Print the results of a run and where its report is."""
     from pfes.base import store
+    from pfes.commands.experiments import run_file
     from pfes.report.tables import clicks_table, results_table
 
     if intensity:
         from pfes.intensity.comparison import rich_table
 
         folder = run / "intensity"
-        clips = store.read_table(folder / "metrics.parquet", "intensity_metrics")
+        clips = store.read_table(run_file(run, "intensity/metrics.parquet"), "intensity_metrics")
         whole = store.read_table(folder / "recording_metrics.parquet", "intensity_recording_metrics")
         metrics = {"spearman": "Spearman", "kendall": "Kendall", "mae": "error"}
         console.print(rich_table(clips[clips["class"] == "all"], metrics, "Continuous intensity, per clip"))
@@ -369,7 +372,7 @@ def summary(
         console.print(f"figures: {folder}", soft_wrap=True)
         return
 
-    results = store.read_table(run / "evaluate" / "metrics.parquet", "metrics")
+    results = store.read_table(run_file(run, "evaluate/metrics.parquet"), "metrics")
     if len(store.read_table(run / "dataset" / "expressions.parquet", "expressions")):
         console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
     console.print(clicks_table(store.read_table(run / "evaluate" / "clicks_found.parquet", "clicks_found")))
@@ -386,9 +389,10 @@ def compare(
 ) -> None:
     """Print the experiments of a run side by side: F1, intervals, seed spread, differences."""
     from pfes.base import store
+    from pfes.commands.experiments import run_file
     from pfes.evaluation import comparison
 
-    tables = comparison.RunTables.read(run / "evaluate")
+    tables = comparison.RunTables.read(run_file(run, "evaluate/metrics.parquet").parent)
     if out is not None and out.suffix == ".parquet":
         table = comparison.write_comparison(tables, out, reference=reference)
     else:

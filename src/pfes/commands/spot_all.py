@@ -13,10 +13,13 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.base.errors import InputError
+from pfes.commands.extract import STAGES
 from pfes.commands.jobs import Outcome, by_name, distinct, each
-from pfes.commands.spot import PROPOSALS, Wanted, spot
+from pfes.commands.spot import PROPOSALS, WITHOUT_MODEL, Wanted, model_paths, spot
 from pfes.datasets.generic import read_videos
+from pfes.media import decode
 from pfes.media.images import IMAGES
+from pfes.training.model import load_model
 
 EVENTS = "events.csv"
 
@@ -74,6 +77,13 @@ def spot_all(
     for name, one in recordings.items():
         if name not in todo:
             yield Outcome(one.path, name, f"{one.out / PROPOSALS} is there already; replace it with --overwrite")
+    _check_model(wanted)
+    for name in list(todo):
+        problem = _unreadable(todo[name].path)
+        if problem is not None:
+            gone = todo.pop(name)
+            (gone.out / PROPOSALS).unlink(missing_ok=True)  # an old result is not that of this file
+            yield Outcome(gone.path, name, problem)
     if not todo:
         return
     together = min(jobs, len(todo))
@@ -96,9 +106,31 @@ def collect_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
     return events
 
 
+def _check_model(wanted: Wanted) -> None:
+    """Raise InputError where the model cannot be used, before any recording is looked at."""
+    if str(wanted.model) not in WITHOUT_MODEL:
+        load_model(model_paths(Path(wanted.model), wanted.experiment)[0])
+
+
+def _unreadable(path: str) -> str | None:
+    """Return why nothing can be decoded at ``path``, before a folder is made for its results; None where something can."""
+    try:
+        decode.check_recording(path)
+        next(decode.glances(path, 1), None)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def _spot(path: str, out: Path, wanted: Wanted, fps: float, cores: int) -> None:
     (out / PROPOSALS).unlink(missing_ok=True)
-    spot(path, out, wanted, fps=fps, cores=cores)
+    try:
+        spot(path, out, wanted, fps=fps, cores=cores)
+    except InputError:
+        for stage in (*STAGES, "displacement"):  # files that hold nothing but the reason
+            if (out / f"{stage}.h5").exists() and store.refusal(out / f"{stage}.h5", stage) is not None:
+                (out / f"{stage}.h5").unlink()
+        raise
 
 
 def _is_recording(path: Path) -> bool:

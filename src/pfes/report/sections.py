@@ -15,6 +15,7 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.drawing import figures
+from pfes.evaluation.caution import cautions
 from pfes.evaluation.counts import COUNTS, ratios
 from pfes.evaluation.metrics import read_proposals
 from pfes.report.files import Key, RunFiles
@@ -68,6 +69,12 @@ def facts(
         note = f"{row['low']:.3f} to {row['high']:.3f}" if "low" in row else "both classes together"
         facts.append((f"F1, {row['experiment']}", number(row["f1"]), note))
     return facts
+
+
+def run_cautions(videos: pd.DataFrame, expressions: pd.DataFrame) -> list[str]:
+    """Return what limits the figures of the run, from its videos and labelled expressions, clicks among them."""
+    subjects = videos.loc[videos["video_id"].isin(expressions["video_id"]), "subject"].nunique()
+    return cautions(subjects, expressions["class"].value_counts().to_dict())
 
 
 def with_intervals(results: Sequence[Row], intervals: pd.DataFrame | None) -> list[Row]:

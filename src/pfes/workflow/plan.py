@@ -16,7 +16,7 @@ import yaml
 from pfes import datasets
 from pfes.base import config as configuration
 from pfes.base.errors import InputError
-from pfes.base.place import EXPERIMENTS, ROOT, SCHEMAS
+from pfes.base.place import EXPERIMENTS, SCHEMAS
 from pfes.base.records import Video, file_name
 from pfes.base.schema import settings_of
 from pfes.datasets.folds import Fold, FoldParameters, count_instances, make_folds
@@ -79,6 +79,7 @@ class Plan:
     folds : name of a folder -> fold.
     systems : name -> settings of each system of continuous intensity.
     run : folder of the results.
+    descriptions : experiment -> what it is, in a sentence.
     """
 
     config: Mapping[str, Any]
@@ -87,6 +88,7 @@ class Plan:
     folds: Mapping[str, Fold]
     systems: Mapping[str, Mapping[str, Any]]
     run: Path
+    descriptions: Mapping[str, str]
 
     @property
     def videos(self) -> dict[str, Video]:
@@ -195,13 +197,13 @@ def plan_run(config: Mapping[str, Any], folders: configuration.Folders = EXPERIM
     config |= {name: configuration.ordered(config[name]) for name in config if name != "intensity"}
     names = [*(name for name in config["experiments"] if name not in ALWAYS), *ALWAYS]
     experiments = {name: configuration.load_experiment(folders, name, schemas, config) for name in names}
+    said = {name: configuration.read_experiment(folders, name, schemas).get("description", "") for name in names}
     run = Path("results") / file_name(config["run"])
     release = datasets.load(config["dataset"]["name"], config["dataset"], run / "dataset")
     instances = count_instances((video.subject for video in release.videos), release.labelled)
     folds = make_folds(instances, configuration.build(FoldParameters, config["folds"]))
-    plan = Plan(
-        config, experiments, release, {file_name(fold.name): fold for fold in folds}, _systems(config, schemas), run
-    )
+    named = {file_name(fold.name): fold for fold in folds}
+    plan = Plan(config, experiments, release, named, _systems(config, schemas), run, said)
     check_backend(configuration.build(FaceParameters, config["faces"]))
     if config["intensity"]["enabled"] and len(plan.release.clicks):
         _refuse_clicks(plan, "intensity.enabled: continuous intensity")
