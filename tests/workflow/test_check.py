@@ -6,12 +6,12 @@ import yaml
 from typer.testing import CliRunner
 
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.commands.cli import app
 from pfes.commands.starter import write_starter
 from pfes.datasets.folds import Fold
 from pfes.workflow.check import check, ranges, size
 from pfes.workflow.estimate import Estimate, StageCost, estimate
-from pfes.base.place import ROOT
 from pfes.workflow.plan import read_config
 from tests.layouts import images, workbook
 

@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.logging import RichHandler
-from rich.progress import Progress
 from rich.table import Table
 
 import pfes
@@ -103,6 +102,7 @@ def spot(
     ] = None,
 ) -> None:
     """Spot expressions in videos of your own; without a model what is found are candidates, not a validated measurement."""
+    from pfes.commands import progress
     from pfes.commands import spot_all as many
     from pfes.commands.spot import PROPOSALS, Wanted
 
@@ -111,15 +111,14 @@ def spot(
     )
     recordings = many.asked(videos, out, fps)
     skipped = []
-    outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite)
-    with (
-        os.fdopen(os.dup(2), "w") as terminal,  # a recording's log takes all that is written to stderr meanwhile
-        Progress(console=Console(file=terminal), disable=len(recordings) == 1) as progress,
-    ):
-        bar = progress.add_task("recordings", total=len(recordings))
-        for outcome in outcomes:
-            skipped += [outcome.problem] if outcome.problem else []
-            progress.advance(bar)
+    seen = sys.stderr.isatty()
+    outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite, talk=not seen)
+    with os.fdopen(os.dup(2), "w") as terminal:  # a recording's log takes all that is written to stderr meanwhile
+        shown = Console(file=terminal)
+        with progress.bars(shown, len(recordings), seen) as step:
+            for outcome in outcomes:
+                skipped += [outcome.problem] if outcome.problem else []
+                step(outcome.problem)
     if len(recordings) == 1 and skipped:
         raise InputError(skipped[0])
     events = many.collect_events(recordings, out)
@@ -446,15 +445,19 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
     dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")],
     root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")],
+    size: Annotated[
+        str, typer.Option(help="Network and training: paper, or small or medium for few data or no GPU.")
+    ] = "paper",
 ) -> None:
     """Write a commented configuration for a dataset."""
     from pfes.commands.starter import write_starter
 
-    written = write_starter(folder, dataset, root)
+    written = write_starter(folder, dataset, root, size)
     for path in written:
         console.print(str(path), soft_wrap=True)
-    if len(written) > 1:
-        console.print("say in the sheets whose recordings these are, and label them: README.md, Your own dataset")
+    for path in written[1:]:
+        todo = "who is seen in each recording (column subject)" if path.name == "videos.csv" else "a row per expression"
+        console.print(f"to fill in, {path}: {todo}", soft_wrap=True)
     console.print(f"next: pfes check {written[0]}", soft_wrap=True)
 
 

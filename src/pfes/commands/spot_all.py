@@ -22,6 +22,7 @@ from pfes.media.images import IMAGES
 from pfes.training.model import load_model
 
 EVENTS = "events.csv"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def by_name_of(path: Path) -> str:
 
 
 def spot_all(
-    recordings: Mapping[str, Asked], wanted: Wanted, *, jobs: int = 1, overwrite: bool = False
+    recordings: Mapping[str, Asked], wanted: Wanted, *, jobs: int = 1, overwrite: bool = False, talk: bool = True
 ) -> Iterator[Outcome]:
     """Spot all recordings, ``jobs`` at a time, and yield each outcome as it ends; those that are done are not done again.
 
-    With fewer recordings than jobs each uses several cores. Raises InputError for a neutral stretch of several recordings.
+    ``talk``: of a single recording, say on the terminal which stage begins. With fewer recordings than jobs each uses several cores. Raises InputError for a neutral stretch of several recordings.
     """
     if wanted.neutral is not None and len(recordings) > 1:
         raise InputError(
@@ -88,7 +89,7 @@ def spot_all(
         return
     together = min(jobs, len(todo))
     tasks = {name: (one.path, one.out, wanted, one.fps, jobs // together) for name, one in todo.items()}
-    level = logging.INFO if len(recordings) == 1 else logging.CRITICAL
+    level = (logging.INFO if talk else logging.WARNING) if len(recordings) == 1 else logging.CRITICAL
     yield from each(_spot, tasks, {name: one.out / "spot.log" for name, one in todo.items()}, together, level)
 
 
@@ -108,8 +109,23 @@ def collect_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
 
 def _check_model(wanted: Wanted) -> None:
     """Raise InputError where the model cannot be used, before any recording is looked at."""
-    if str(wanted.model) not in WITHOUT_MODEL:
-        load_model(model_paths(Path(wanted.model), wanted.experiment)[0])
+    if str(wanted.model) in WITHOUT_MODEL:
+        return
+    path = model_paths(Path(wanted.model), wanted.experiment)[0]
+    _, meta = load_model(path)
+    videos = [parent / "dataset/videos.parquet" for parent in path.resolve().parents[4:5]]
+    made_from = {name for table in videos if table.is_file() for name in store.read_table(table, "videos")["dataset"]}
+    people = f"{len(meta['train_subjects'])} subjects"
+    if "demo" in made_from:
+        log.warning(
+            "%s was trained on the rendered demo: what it finds on a person shows that the recording is read, and no more",
+            wanted.model,
+        )
+    else:
+        log.warning(
+            "%s was trained on %s%s: on other people, cameras and light expect other figures than its report has",
+            wanted.model, people, f" of {', '.join(sorted(made_from))}" if made_from else "",
+        )  # fmt: skip
 
 
 def _unreadable(path: str) -> str | None:

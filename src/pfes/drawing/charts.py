@@ -167,7 +167,7 @@ def _names(table: pd.DataFrame) -> list[str]:
 _CHARTS: tuple[tuple[str, str, str, str, Callable[[pd.DataFrame], Figure]], ...] = (
     ("f1", "intervals", "F1 with intervals", "F1 of each class and of both together, with bootstrap intervals over subjects.", forest),
     ("f1_by_iou", "by_iou", "F1 over IoU", "F1 as a match is made to need a larger overlap; 0.5 is the usual choice.", f1_by_iou),
-    ("precision_recall", "precision_recall", "Precision and recall", "Precision over recall as the least score of a proposal falls.", precision_recall),
+    ("precision_recall", "precision_recall", "Precision and recall", "Precision and recall when proposals of a lower and lower score are let in.", precision_recall),
     ("review", "review", "Recall against minutes of review", "Share of the clicks that are found by the time a reviewer has looked at so many proposals, the surest first.", review),
     ("recall_by_duration", "recall_by", "Recall by duration", "Share of the labelled instances that were found, by their duration; n: instances.", recall_by),
     ("recall_by_amplitude", "recall_by", "Recall by amplitude", "Share of the labelled instances that were found, by their true displacement at the apex, px of the crop; n: instances.", recall_by),

@@ -74,7 +74,7 @@ def facts(
 def run_cautions(videos: pd.DataFrame, expressions: pd.DataFrame) -> list[str]:
     """Return what limits the figures of the run, from its videos and labelled expressions, clicks among them."""
     subjects = videos.loc[videos["video_id"].isin(expressions["video_id"]), "subject"].nunique()
-    return cautions(subjects, expressions["class"].value_counts().to_dict())
+    return cautions(subjects, expressions["class"])
 
 
 def with_intervals(results: Sequence[Row], intervals: pd.DataFrame | None) -> list[Row]:
@@ -112,7 +112,7 @@ def differences(table: pd.DataFrame | None) -> list[Row]:
     return [
         {
             **row,
-            "pair": f"{row['second']} less {row['first']}",
+            "pair": f"{row['second']} minus {row['first']}",
             "interval": f"{row['low']:+.3f} to {row['high']:+.3f}",
             "difference": f"{row['difference']:+.3f}",
         }

@@ -84,7 +84,7 @@ def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None)
     if cost is not None:
         problems += _no_room(cost, plan.run)
     labelled = pd.concat([tables[name][["subject", "class"]] for name in ("expressions", "clicks")])
-    said = cautions(labelled["subject"].nunique(), labelled["class"].value_counts().to_dict())
+    said = cautions(labelled["subject"].nunique(), labelled["class"])
     return Findings(config, tables, folds, tuple(problems), cost, tuple(look(plan.release.videos)), tuple(said))
 
 
