@@ -37,6 +37,17 @@ def started(folder, root, dataset="generic"):
     return write_starter(folder, dataset, root)[0]
 
 
+def test_few_data_and_a_class_that_is_not_there_are_said(own, tmp_path):
+    (own / "expressions.csv").write_text(LABELS.replace("ben,b,3,,9,micro\n", ""))
+    findings = check(started(tmp_path / "new", own), costs=False)
+    assert [text.partition(":")[0].partition(".")[0] for text in findings.cautions] == [
+        "Few data", "No micro-expression is labelled",
+    ]  # fmt: skip
+    said = pfes("check", tmp_path / "new/generic.yaml", "--no-estimate").output
+    assert "Few data: one labelled expression of one subject" in said.replace("\n", " ")
+    assert "one problem" in said
+
+
 def test_a_new_configuration_passes_the_check(own, tmp_path):
     done = pfes("init", tmp_path / "new", "--dataset", "generic", "--root", own)
     assert done.exit_code == 0, done.output

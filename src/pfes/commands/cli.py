@@ -379,6 +379,23 @@ def summary(
 
 
 @app.command()
+def methods(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; else paper/ of the run.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the results, for the RO-Crate.")] = "not stated",
+    creator: Annotated[str | None, typer.Option(help="Who ran it, for the RO-Crate.")] = None,
+) -> None:
+    """Write the methods section of a run (text, Markdown, BibTeX) and its RO-Crate metadata; print the text."""
+    from pfes.commands.crate import write_crate
+    from pfes.commands.methods import write_methods
+
+    written = write_methods(run, out or run / "paper")
+    console.print(written[0].read_text(encoding="utf-8"), highlight=False, markup=False)
+    for path in (*written, write_crate(run, licence, creator)):
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
 def compare(
     run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
     reference: Annotated[

@@ -134,8 +134,8 @@ def reference() -> str:
     lines = [
         "# Settings",
         "",
-        "Every key of a configuration, from `config/config.yaml`. Where the last column says no, changing the key computes",
-        "nothing anew. Written by `pfes config --write`.",
+        "Every key of a configuration, from `config/config.yaml`. Where the last column says no, a change of the key makes no",
+        "stage run again. Written by `pfes config --write`.",
         "",
         "| key | default | what it is | changes results |",
         "|---|---|---|---|",
