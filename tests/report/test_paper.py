@@ -65,17 +65,18 @@ def test_no_two_kinds_of_errors_look_alike() -> None:
     assert len(set(charts.KINDS.values())) == len({hatch for _, hatch in charts.KINDS.values()}) == len(charts.KINDS)
 
 
-def test_results_have_whole_counts_and_the_interval_over_subjects(files: RunFiles, written: dict[str, Path]) -> None:
-    table = pd.read_csv(written["tables/results.csv"])
+def test_results_have_whole_counts_and_the_interval_over_subjects(tmp_path: Path) -> None:
+    files = make_run(tmp_path / "run", ("s1", "s2"), per_subject=1)
+    written = {path.name: path for path in paper.write_paper(files, tmp_path)}
+    table = pd.read_csv(written["results.csv"])
     assert not {"f1_low", "f1_high", "n_seeds"} & set(table)  # of one seed there is no spread
     expected = store.read_table(files.statistics["intervals"], "intervals")
     both = table.merge(expected, on=["experiment", "class"], suffixes=("", "_of"))
     assert len(both) == len(table)
     assert np.allclose(both[["low", "high"]], both[["low_of", "high_of"]])
     first = table.iloc[0]
-    cells = [part.strip() for part in written["tables/results.tex"].read_text().split("\n") if "macro" in part][
-        0
-    ].split(" & ")
+    line = next(line for line in written["results.tex"].read_text().splitlines() if "macro" in line)
+    cells = [cell.strip() for cell in line.split("&")]
     assert cells[2:5] == [f"{first[name]:.0f}" for name in ("tp", "fp", "fn")]
 
 

@@ -59,9 +59,9 @@ def test_a_new_configuration_passes_the_check(own, tmp_path):
 
 
 def test_a_new_configuration_says_what_may_be_changed(own, tmp_path):
-    text = started(tmp_path / "new", own).read_text()
+    text = started(tmp_path / "our study ä", own).read_text()
     assert text.count("#") >= 6
-    assert yaml.safe_load(text)["run"] == "our_lab_ä"
+    assert yaml.safe_load(text)["run"] == "our_study_ä"
     assert yaml.safe_load(text)["dataset"]["videos"] == str(own / "videos.csv")
 
 

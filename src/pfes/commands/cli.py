@@ -68,7 +68,7 @@ def demo(
     cores: Annotated[int | None, typer.Option(min=1, help="Processor cores; else all.")] = None,
 ) -> None:
     """Render a demo dataset, run the whole workflow on it, and print the results; ten minutes on two cores."""
-    from pfes.commands.run import demo as run_demo
+    from pfes.commands.demo import demo as run_demo
 
     folder = run_demo(full=full, intensity=intensity, cores=cores)
     summary(folder, intensity=intensity)
