@@ -1,5 +1,6 @@
 # `make demo`: set up, run the whole pipeline on the demo dataset, print the results.
 # `make demo-full`: on twice as many videos, of six subjects; `make demo-intensity`: continuous intensity on these.
+# `make docs`: the documentation as a site, in site/.
 # `make test`: set up, check the style, the types and the workflow, run the tests; `make test-all`: the slow ones too.
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
@@ -8,7 +9,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: demo demo-full demo-intensity test test-all check clean
+.PHONY: demo demo-full demo-intensity test test-all check docs clean
 
 demo: .venv/ready
 	@$(SNAKEMAKE) --configfile config/demo.yaml
@@ -34,6 +35,10 @@ check: .venv/ready
 	$(BIN)/snakefmt --check Snakefile rules workflow/Snakefile
 	$(BIN)/mypy
 	$(BIN)/snakemake --configfile config/demo.yaml --lint
+
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html; with search: $(BIN)/python -m http.server --directory site"
 
 .venv/ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "pfes: Python 3.11 is missing; install it with: apt-get install python3.11 python3.11-venv"; exit 1; }
