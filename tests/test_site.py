@@ -13,6 +13,7 @@ from pfes.base.schema import settings_of
 from pfes.bench import browser
 from pfes.commands.cli import app
 from pfes.workflow.settings import Settings
+from tests.accessibility import violations
 from tests.conftest import ROOT
 
 
@@ -68,4 +69,5 @@ def test_a_page_opened_as_a_file_asks_for_nothing(site):
         chromium.open(site[1] / "method.html")
         chromium.settle()
         assert [url for url in chromium.requests if not url.startswith(("file:", "data:", "about:", "blob:"))] == []
+        assert violations(chromium) == []
         assert chromium.evaluate("document.querySelector('math').getBoundingClientRect().width") > 0

@@ -69,7 +69,8 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_page_content(content, page, config, files):
-    """Replace every equation by MathML, which browsers draw without a script."""
+    """Replace every equation by MathML, which browsers draw without a script, and empty headings of tables by cells."""
+    content = content.replace("<th></th>", "<td></td>")  # a heading without a text is none
     return EQUATION.sub(lambda found: mathml(html.unescape(found.group(3)), block=found.group(2) == "["), content)
 
 

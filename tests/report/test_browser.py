@@ -17,6 +17,7 @@ from pfes.bench import browser
 from pfes.bench.browser import Browser
 from pfes.bench.screenshots import take_screenshots, visit
 from pfes.report import page as report
+from tests.accessibility import violations
 from tests.report_runs import HOSTILE, make_run
 
 pytestmark = pytest.mark.skipif(
@@ -107,6 +108,14 @@ def test_loads_without_a_complaint_or_a_request(chromium: Browser, page: Path, a
     outside = [url for url in chromium.requests if not url.startswith(("file://", "data:", "about:"))]
     assert outside == []
     assert {url.partition("#")[0] for url in chromium.requests if url.startswith("file:")} == {page.as_uri()}
+
+
+@pytest.mark.parametrize("address", VIEWS)
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing(chromium: Browser, page: Path, address: str, dark: bool) -> None:
+    chromium.emulate(dark=dark)
+    visit(chromium, page, address)
+    assert violations(chromium) == []
 
 
 def test_back_returns_to_where_the_reader_was(chromium: Browser, page: Path) -> None:
