@@ -7,13 +7,14 @@ from snakemake.exceptions import WorkflowError
 
 from pfes.base.config import build, prepare_jobs
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.base.provenance import code_digest
 from pfes.evaluation.metrics import NO_SEED
 from pfes.faces.extracted import points_path
 from pfes.faces.landmarks import FaceParameters, check_backend
 from pfes.flow.cache import note
 from pfes.methods.registry import learned, training_parameters
-from pfes.workflow.plan import ROOT, plan_run
+from pfes.workflow.plan import plan_run
 
 prepare_jobs()
 

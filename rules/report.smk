@@ -111,6 +111,7 @@ rule report:
         stages=COST_STAGES,
         run=RUN.name,
         is_demo=IS_DEMO,
+        descriptions=PLAN.descriptions,
         settings=depends("report"),
         code=code("report"),
         templates=[file_digest(path) for path in TEMPLATES],

@@ -10,7 +10,7 @@ from pfes import datasets
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.commands.cli import app
-from pfes.commands.labels import row_ranges, write_labels
+from pfes.commands.labels import write_labels
 from tests.layouts import changes, frames, images, tables, workbook
 
 MAE, ME = "macro-expression", "micro-expression"
@@ -307,10 +307,6 @@ def test_the_command_prints_and_writes_what_the_adapter_finds(release, tmp_path)
 def test_the_command_knows_its_releases_and_policies(tmp_path, name, repair, message):
     with pytest.raises(InputError, match=message):
         write_labels(name, tmp_path / "labels.xlsx", tmp_path / "out", repair=repair)
-
-
-def test_rows_are_told_as_ranges():
-    assert row_ranges([9, 3, 7, 8, 8]) == "3, 7-9"
 
 
 def test_all_known_counts_of_the_release(shared_data, tmp_path):

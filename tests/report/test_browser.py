@@ -78,6 +78,59 @@ def test_loads_without_a_complaint_or_a_request(chromium: Browser, page: Path, a
     assert {url.partition("#")[0] for url in chromium.requests if url.startswith("file:")} == {page.as_uri()}
 
 
+@pytest.mark.parametrize("address", VIEWS)
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing(chromium: Browser, page: Path, address: str, dark: bool) -> None:
+    chromium.emulate(dark=dark)
+    visit(chromium, page, address)
+    assert violations(chromium) == []
+
+
+def test_back_returns_to_where_the_reader_was(chromium: Browser, page: Path) -> None:
+    visit(chromium, page)
+    chromium.evaluate("window.scrollTo({ top: 1234, behavior: 'instant' })")
+    before = chromium.evaluate("window.scrollY")
+    assert before > 1000
+    chromium.evaluate(f"document.querySelector('a[href=\"{VIDEO}\"]').click()")
+    until(chromium, "!document.querySelector('#view').hidden && window.scrollY === 0")
+    chromium.evaluate("history.back()")
+    until(chromium, f"document.querySelector('#view').hidden && Math.abs(window.scrollY - {before}) < 3")
+    chromium.evaluate(f"document.querySelector('a[href=\"{VIDEO}\"]').click()")
+    until(chromium, "!document.querySelector('#view').hidden")
+    chromium.evaluate("document.querySelector('.crumbs a').click()")  # a link to a section leads to that section
+    until(chromium, "Math.abs(document.querySelector('#videos').getBoundingClientRect().top) < 120")
+
+
+def test_a_view_has_a_low_header_and_keeps_the_disclaimer(chromium: Browser, page: Path) -> None:
+    visit(chromium, page, VIDEO)
+    assert chromium.evaluate("document.querySelector('header').getBoundingClientRect().height") < 100
+    assert chromium.evaluate("document.querySelector('header .stays').checkVisibility()")
+    assert "nothing about accuracy on people" in chromium.evaluate(
+        "document.querySelector('header .stays').textContent"
+    )
+
+
+def test_menu_and_charts_fit_a_telephone(chromium: Browser, page: Path) -> None:
+    chromium.resize(390, 844)
+    visit(chromium, page)
+    wide = "[...document.querySelectorAll('.bar-nav a, .chart svg')].filter(e => e.getBoundingClientRect().right > innerWidth).length"
+    assert chromium.evaluate(wide) == 0
+    assert chromium.evaluate("document.querySelectorAll('.bar-nav a').length") >= 6
+
+
+def test_overlapping_proposals_are_bars_of_their_own(chromium: Browser, page: Path) -> None:
+    visit(chromium, page)
+    bars = "[[0, 10], [8, 20], [21, 30], [40, 50]].map(([onset, offset]) => ({ kind: 'macro', onset, offset }))"
+    found = chromium.evaluate(f"levels({bars}).map(bar => [bar.level, bar.crowded])")
+    assert found == [[0, 1], [1, 1], [0, 1], [0, 0]]
+
+
+def test_words_are_explained_on_demand(chromium: Browser, page: Path) -> None:
+    visit(chromium, page)
+    terms = chromium.evaluate("[...document.querySelectorAll('.words dt')].map(term => term.textContent)")
+    assert {"learned", "baseline", "score", "boundary", "split", "IoU"} <= set(terms)
+
+
 def test_a_request_or_a_foreign_script_is_forbidden(chromium: Browser, page: Path) -> None:
     visit(chromium, page)
     blocked = "fetch('https://example.org/').then(() => 'answered', () => 'refused')"

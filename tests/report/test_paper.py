@@ -8,14 +8,17 @@ import pytest
 
 from pfes.base import store
 from pfes.drawing import charts, plotting
+from pfes.evaluation.error_analysis import INSTANCE_KINDS, PROPOSAL_KINDS
+from pfes.evaluation.metrics import read_proposals
 from pfes.report import paper
 from pfes.report.files import RunFiles
+from pfes.report.tables import present, result_rows
 from tests.report_runs import make_run
 
 NAMES = ("$x_1", "_hidden & more")
 ROWS = [
     {"experiment": name, "class": kind, "f1": 0.5, "low": 0.25, "high": 0.75, "iou": iou, "by": by, "group": f"{iou} s", "n": 2,
-     "recall": 0.5, "precision": 0.25, "kind": f"kind {iou}"}
+     "recall": 0.5, "precision": 0.25, "kind": "missed" if iou < 0.3 else "boundary"}
     for name in NAMES for kind in ("macro", "micro", "overall") for iou in (0.1, 0.5) for by in ("duration", "amplitude")
 ]  # fmt: skip
 KINDS = ("intervals", "by_iou", "precision_recall", "recall_by", "errors")
@@ -55,6 +58,47 @@ def test_forest_draws_each_value_between_its_bounds() -> None:
 def test_bars_of_errors_add_up_to_their_number() -> None:
     axes = charts.error_kinds(TABLES["errors"].iloc[:5]).axes[0]
     assert sum(bar.get_width() for bar in axes.patches) == 5
+
+
+def test_no_two_kinds_of_errors_look_alike() -> None:
+    assert set(charts.KINDS) == {*INSTANCE_KINDS, *PROPOSAL_KINDS}
+    assert len(set(charts.KINDS.values())) == len({hatch for _, hatch in charts.KINDS.values()}) == len(charts.KINDS)
+
+
+def test_results_have_whole_counts_and_the_interval_over_subjects(tmp_path: Path) -> None:
+    files = make_run(tmp_path / "run", ("s1", "s2"), per_subject=1)
+    written = {path.name: path for path in paper.write_paper(files, tmp_path)}
+    table = pd.read_csv(written["results.csv"])
+    assert not {"f1_low", "f1_high", "n_seeds"} & set(table)  # of one seed there is no spread
+    expected = store.read_table(files.statistics["intervals"], "intervals")
+    both = table.merge(expected, on=["experiment", "class"], suffixes=("", "_of"))
+    assert len(both) == len(table)
+    assert np.allclose(both[["low", "high"]], both[["low_of", "high_of"]])
+    first = table.iloc[0]
+    line = next(line for line in written["results.tex"].read_text().splitlines() if "macro" in line)
+    cells = [cell.strip() for cell in line.split("&")]
+    assert cells[2:5] == [f"{first[name]:.0f}" for name in ("tp", "fp", "fn")]
+
+
+def test_a_class_that_was_never_labelled_has_no_figure(files: RunFiles, tmp_path: Path) -> None:
+    """Zero would say that some were missed; precision, of what was proposed, stays."""
+    metrics = store.read_table(files.metrics, "metrics").assign(seed=0)
+    metrics = metrics.assign(
+        fn=metrics["fn"].mask(metrics["class"] == "micro", 0), tp=metrics["tp"].mask(metrics["class"] == "micro", 0)
+    )
+    rows = {row["class"]: row for row in result_rows(metrics[metrics["experiment"] == "learned"])}
+    assert np.isnan(rows["micro"]["f1"]) and np.isnan(rows["micro"]["recall"]) and not rows["micro"]["best"]
+    assert rows["macro"]["f1"] > 0
+    kept = present(pd.DataFrame({"class": ["macro", "micro"], "f1": [1.0, 0.0]}), metrics)
+    assert kept["class"].tolist() == ["macro"]
+
+
+def test_all_proposals_are_one_csv_for_statistics(files: RunFiles, written: dict[str, Path]) -> None:
+    table = pd.read_csv(written["tables/proposals.csv"])
+    wanted = sum(len(read_proposals(paths)) for paths in files.proposals.values())
+    assert len(table) == wanted
+    assert {"experiment", "seed", "subject", "video_id", "class", "native_onset", "onset_s", "score"} <= set(table)
+    assert "tables/proposals.tex" not in written
 
 
 def test_a_group_without_instances_is_left_out() -> None:

@@ -6,12 +6,13 @@ import yaml
 from typer.testing import CliRunner
 
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.commands.cli import app
 from pfes.commands.starter import write_starter
 from pfes.datasets.folds import Fold
 from pfes.workflow.check import check, ranges, size
 from pfes.workflow.estimate import Estimate, StageCost, estimate
-from pfes.workflow.plan import ROOT, read_config
+from pfes.workflow.plan import read_config
 from tests.layouts import images, workbook
 
 LABELS = "subject,video,onset,apex,offset,class\nanna,a,2,5,30,macro\nben,b,3,,9,micro\n"
@@ -36,6 +37,17 @@ def started(folder, root, dataset="generic"):
     return write_starter(folder, dataset, root)[0]
 
 
+def test_few_data_and_a_class_that_is_not_there_are_said(own, tmp_path):
+    (own / "expressions.csv").write_text(LABELS.replace("ben,b,3,,9,micro\n", ""))
+    findings = check(started(tmp_path / "new", own), costs=False)
+    assert [text.partition(":")[0].partition(".")[0] for text in findings.cautions] == [
+        "Few data", "No micro-expression is labelled",
+    ]  # fmt: skip
+    said = pfes("check", tmp_path / "new/generic.yaml", "--no-estimate").output
+    assert "Few data: one labelled expression of one subject" in said.replace("\n", " ")
+    assert "one problem" in said
+
+
 def test_a_new_configuration_passes_the_check(own, tmp_path):
     done = pfes("init", tmp_path / "new", "--dataset", "generic", "--root", own)
     assert done.exit_code == 0, done.output
@@ -47,9 +59,9 @@ def test_a_new_configuration_passes_the_check(own, tmp_path):
 
 
 def test_a_new_configuration_says_what_may_be_changed(own, tmp_path):
-    text = started(tmp_path / "new", own).read_text()
+    text = started(tmp_path / "our study ä", own).read_text()
     assert text.count("#") >= 6
-    assert yaml.safe_load(text)["run"] == "our_lab_ä"
+    assert yaml.safe_load(text)["run"] == "our_study_ä"
     assert yaml.safe_load(text)["dataset"]["videos"] == str(own / "videos.csv")
 
 

@@ -209,3 +209,15 @@ def test_what_is_wrong_before_any_work_is_one_message(own_recordings, change, me
 def test_torch_loads_models_without_running_code(run):
     path = next(run.glob("train/journal/*/seed0/model.pt"))
     assert set(torch.load(path, weights_only=True)) == {"kind", "format", "state", "meta"}
+
+
+def test_the_workflow_is_a_module_of_another_one_in_a_folder_without_configuration(tmp_path):
+    """What is not configured is at its default, and experiments are those that come with pfes."""
+    config = {"run": "mod", "dataset": {"name": "demo", "demo": {"subjects": 3, "videos": 1}}, "experiments": "kc_16"}
+    (tmp_path / "Snakefile").write_text(
+        f"module pfes:\n    snakefile: {str(ROOT / 'workflow/Snakefile')!r}\n    config: {config!r}\nuse rule * from pfes\n"
+    )
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "results/mod/report.html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "results/mod/train/kc_16/s03/seed0/model.pt" in done.stdout + done.stderr

@@ -14,4 +14,6 @@ with stage(snakemake.log[0]):
     params = ReportParameters(**p.settings["report"])
     draw_timelines(files, o.timelines, limit=params.max_timelines)
     write_paper(files, Path(o.figures).parent)
-    write_report(files, o.page, run=p.run, demo=p.is_demo, settings=p.settings, params=params)
+    write_report(
+        files, o.page, run=p.run, demo=p.is_demo, settings=p.settings, descriptions=p.descriptions, params=params
+    )

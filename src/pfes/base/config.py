@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # most of what imports this module checks no configuration
     from jsonschema import Draft202012Validator, ValidationError
 
 T = TypeVar("T")
+Folders = Path | str | Sequence[Path]  # of experiments; of several, the first that has one counts
 REQUIRED: Any = MISSING  # instead of the default of a setting
 ABOUT = ("description", "base", "groups")  # keys of an experiment that change nothing themselves
 
@@ -32,35 +33,35 @@ def check(config: Mapping[str, Any], schema_path: Path | str, name: str) -> None
         raise InputError(f"{name}: " + "; ".join(problems))
 
 
-def expanded(config: Mapping[str, Any], folder: Path | str) -> dict[str, Any]:
+def expanded(config: Mapping[str, Any], folders: Folders) -> dict[str, Any]:
     """Return ``config`` with ``seeds`` as a list of whole numbers and ``experiments`` as a list of names.
 
     Both may be given as one value or as text with commas, as ``snakemake --config`` passes them; a name may be that of
-    a group, which stands for every experiment in ``folder`` that lists it under ``groups``.
+    a group, which stands for every experiment in ``folders`` that lists it under ``groups``.
     """
     result = dict(config)
     if "seeds" in result:
         result["seeds"] = [_whole(item) for item in _items(result["seeds"])]
     if "experiments" in result:
         names = [str(item) for item in _items(result["experiments"])]
-        found = [one for name in names for one in ([name] if _path(folder, name).is_file() else _group(folder, name))]
+        found = [one for name in names for one in ([name] if name in _files(folders) else _group(folders, name))]
         result["experiments"] = list(dict.fromkeys(found))
     return result
 
 
-def load_experiment(folder: Path | str, name: str, schemas: Path | str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``config`` with what the experiment ``{name}.yaml`` in ``folder`` changes, checked against ``schemas``.
+def load_experiment(folders: Folders, name: str, schemas: Path | str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``config`` with what the experiment ``{name}.yaml`` in ``folders`` changes, checked against ``schemas``.
 
     What ``constants`` of the config says of the experiment's method is part of that, see ``experiment_changes``.
     """
     constants = config.get("constants", {})
-    result = merged(config, experiment_changes(folder, name, schemas, constants, config["training"]["method"]))
-    check(result, Path(schemas) / "config.schema.yaml", str(_path(folder, name)))
+    result = merged(config, experiment_changes(folders, name, schemas, constants, config["training"]["method"]))
+    check(result, Path(schemas) / "config.schema.yaml", str(_path(folders, name)))
     return result
 
 
 def experiment_changes(
-    folder: Path | str, name: str, schemas: Path | str, constants: Mapping[str, Any] | None = None, method: str = ""
+    folders: Folders, name: str, schemas: Path | str, constants: Mapping[str, Any] | None = None, method: str = ""
 ) -> dict[str, Any]:
     """Return the sections that an experiment changes, those of its ``base`` included, its own over them.
 
@@ -75,9 +76,9 @@ def experiment_changes(
     base: str | None = name
     while base is not None:
         if base in lineage:
-            raise InputError(f"{_path(folder, name)}: its base leads back to itself: {' -> '.join([*lineage, base])}")
+            raise InputError(f"{_path(folders, name)}: its base leads back to itself: {' -> '.join([*lineage, base])}")
         lineage.append(base)
-        files.insert(0, read_experiment(folder, base, schemas))
+        files.insert(0, read_experiment(folders, base, schemas))
         base = files[0].get("base")
     chosen = [own.get("training", {}).get("method") for own in files]
     changes = {} if any(chosen) else dict((constants or {}).get(method, {}))
@@ -87,12 +88,12 @@ def experiment_changes(
     return changes
 
 
-def read_experiment(folder: Path | str, name: str, schemas: Path | str) -> dict[str, Any]:
+def read_experiment(folders: Folders, name: str, schemas: Path | str) -> dict[str, Any]:
     """Return the content of the experiment file ``{name}.yaml``, checked, without that of its base."""
-    path = _path(folder, name)
+    path = _path(folders, name)
     if not path.is_file():
-        known = ", ".join(sorted(item.stem for item in Path(folder).glob("*.yaml"))) or "none there"
-        groups = ", ".join(sorted(_groups(folder)))
+        known = ", ".join(sorted(_files(folders))) or "none there"
+        groups = ", ".join(sorted(_groups(folders)))
         hint = f", or of the groups {groups}" if groups else ""
         raise InputError(f"experiments: {path} does not exist; expected one of {known}{hint}")
     content: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
@@ -186,19 +187,27 @@ def _validator(path: str) -> Draft202012Validator:
     return Draft202012Validator(yaml.safe_load(Path(path).read_text()))
 
 
-def _path(folder: Path | str, name: str) -> Path:
-    return Path(folder) / f"{name}.yaml"
+def _files(folders: Folders) -> dict[str, Path]:
+    """Return name -> file of every experiment."""
+    places = [Path(folders)] if isinstance(folders, Path | str) else folders
+    return {path.stem: path for place in reversed(places) for path in sorted(place.glob("*.yaml"))}
 
 
-def _group(folder: Path | str, name: str) -> list[str]:
+def _path(folders: Folders, name: str) -> Path:
+    """Return the file of an experiment; where there is none, where it would be."""
+    first = Path(folders) if isinstance(folders, Path | str) else folders[0]
+    return _files(folders).get(name, first / f"{name}.yaml")
+
+
+def _group(folders: Folders, name: str) -> list[str]:
     """Return the experiments of a group; a name that is no group stays, for ``read_experiment`` to refuse."""
-    return _groups(folder).get(name, [name])
+    return _groups(folders).get(name, [name])
 
 
-def _groups(folder: Path | str) -> dict[str, list[str]]:
-    """Return group -> names of the experiments in ``folder`` that list it, both in order of name."""
+def _groups(folders: Folders) -> dict[str, list[str]]:
+    """Return group -> names of the experiments in ``folders`` that list it, both in order of name."""
     groups: dict[str, list[str]] = {}
-    for path in sorted(Path(folder).glob("*.yaml")):
+    for _, path in sorted(_files(folders).items()):
         content = yaml.safe_load(path.read_text())
         for group in content.get("groups", []) if isinstance(content, dict) else []:
             groups.setdefault(str(group), []).append(path.stem)

@@ -13,16 +13,16 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.logging import RichHandler
-from rich.progress import Progress
 from rich.table import Table
 
+import pfes
 from pfes.base.errors import InputError
 
 # Numerical libraries take a second or more to import: each command imports what it needs, so that --help is instant.
 
 app = typer.Typer(
     help="Find macro- and micro-expressions in face videos, trained from one labelled frame per expression.",
-    epilog="Train and evaluate on a dataset with Snakemake: see README.md. Try it: make demo.",
+    epilog="Try it: pfes demo. Own videos: pfes spot. Own dataset: pfes init, then pfes run.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,6 +31,47 @@ if importlib.util.find_spec("pfes.bench"):  # in a checkout; the wheel leaves it
     app.add_typer(importlib.import_module("pfes.bench.cli").bench, name="bench")
 console = Console()
 MOST_ROWS = 40  # of a table on the terminal
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pfes {pfes.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def run(
+    configs: Annotated[
+        list[str], typer.Argument(help="Your configuration, further ones laid over it, then options of Snakemake.")
+    ],
+) -> None:
+    """Run the workflow: everything from recordings to the report, results below results/<run>."""
+    from pfes.commands.run import run as run_workflow
+
+    first = next((i for i, text in enumerate(configs) if text.startswith("-")), len(configs))
+    raise typer.Exit(run_workflow([Path(text) for text in configs[:first]], configs[first:]))
+
+
+@app.command()
+def demo(
+    full: Annotated[bool, typer.Option("--full", help="On twice as many videos, of six subjects.")] = False,
+    intensity: Annotated[bool, typer.Option("--intensity", help="Also continuous intensity, on these.")] = False,
+    cores: Annotated[int | None, typer.Option(min=1, help="Processor cores; else all.")] = None,
+) -> None:
+    """Render a demo dataset, run the whole workflow on it, and print the results; ten minutes on two cores."""
+    from pfes.commands.demo import demo as run_demo
+
+    folder = run_demo(full=full, intensity=intensity, cores=cores)
+    summary(folder, intensity=intensity)
 
 
 @app.command()
@@ -43,7 +84,7 @@ def spot(
         str, typer.Option(help="A run folder such as results/demo, one model.pt, none (no training), or baseline.")
     ] = "none",
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
     intensity: Annotated[
         bool, typer.Option("--intensity", help="Also continuous intensity, from the run's models.")
     ] = False,
@@ -61,6 +102,7 @@ def spot(
     ] = None,
 ) -> None:
     """Spot expressions in videos of your own; without a model what is found are candidates, not a validated measurement."""
+    from pfes.commands import progress
     from pfes.commands import spot_all as many
     from pfes.commands.spot import PROPOSALS, Wanted
 
@@ -69,15 +111,14 @@ def spot(
     )
     recordings = many.asked(videos, out, fps)
     skipped = []
-    outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite)
-    with (
-        os.fdopen(os.dup(2), "w") as terminal,  # a recording's log takes all that is written to stderr meanwhile
-        Progress(console=Console(file=terminal), disable=len(recordings) == 1) as progress,
-    ):
-        bar = progress.add_task("recordings", total=len(recordings))
-        for outcome in outcomes:
-            skipped += [outcome.problem] if outcome.problem else []
-            progress.advance(bar)
+    seen = sys.stderr.isatty()
+    outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite, talk=not seen)
+    with os.fdopen(os.dup(2), "w") as terminal:  # a recording's log takes all that is written to stderr meanwhile
+        shown = Console(file=terminal)
+        with progress.bars(shown, len(recordings), seen) as step:
+            for outcome in outcomes:
+                skipped += [outcome.problem] if outcome.problem else []
+                step(outcome.problem)
     if len(recordings) == 1 and skipped:
         raise InputError(skipped[0])
     events = many.collect_events(recordings, out)
@@ -111,7 +152,7 @@ def snippets(
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
     out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
     config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
     format: Annotated[list[str], typer.Option(help="Also write npz or csv.")] = [],  # noqa: B006
     plots: Annotated[bool, typer.Option("--plots", help="Also draw the motion of each ROI over time.")] = False,
@@ -145,7 +186,7 @@ def label(
     order: Annotated[str | None, typer.Option(help="Candidates by time, score, or uncertain first.")] = None,
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     beside: Annotated[Path | None, typer.Option(help="A second coder's sheet to show beside.")] = None,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
     port: Annotated[int, typer.Option(help="Port on this machine; 0: any that is free.")] = 0,
 ) -> None:
     """Click on expressions, or review proposals, in a page on this machine; nothing leaves it."""
@@ -213,7 +254,7 @@ def clips(
     proposals: Annotated[Path, typer.Option(help="Folder of pfes spot, or a table of proposals or events.")],
     out: Annotated[Path, typer.Option(help="Folder for one short video per event.")],
     margin: Annotated[float, typer.Option(min=0, help="What is shown before and after an event, s.")] = 0.5,
-    fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
+    fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
 ) -> None:
     """Cut one short video per event out of a recording."""
     from pfes.commands.clips import write_clips
@@ -314,13 +355,14 @@ def summary(
 ) -> None:
     """Print the results of a run and where its report is."""
     from pfes.base import store
+    from pfes.commands.experiments import run_file
     from pfes.report.tables import clicks_table, results_table
 
     if intensity:
         from pfes.intensity.comparison import rich_table
 
         folder = run / "intensity"
-        clips = store.read_table(folder / "metrics.parquet", "intensity_metrics")
+        clips = store.read_table(run_file(run, "intensity/metrics.parquet"), "intensity_metrics")
         whole = store.read_table(folder / "recording_metrics.parquet", "intensity_recording_metrics")
         metrics = {"spearman": "Spearman", "kendall": "Kendall", "mae": "error"}
         console.print(rich_table(clips[clips["class"] == "all"], metrics, "Continuous intensity, per clip"))
@@ -329,11 +371,28 @@ def summary(
         console.print(f"figures: {folder}", soft_wrap=True)
         return
 
-    results = store.read_table(run / "evaluate" / "metrics.parquet", "metrics")
+    results = store.read_table(run_file(run, "evaluate/metrics.parquet"), "metrics")
     if len(store.read_table(run / "dataset" / "expressions.parquet", "expressions")):
         console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
     console.print(clicks_table(store.read_table(run / "evaluate" / "clicks_found.parquet", "clicks_found")))
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def methods(
+    run: Annotated[Path, typer.Argument(help="A run folder such as results/demo.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; else paper/ of the run.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the results, for the RO-Crate.")] = "not stated",
+    creator: Annotated[str | None, typer.Option(help="Who ran it, for the RO-Crate.")] = None,
+) -> None:
+    """Write the methods section of a run (text, Markdown, BibTeX) and its RO-Crate metadata; print the text."""
+    from pfes.commands.crate import write_crate
+    from pfes.commands.methods import write_methods
+
+    written = write_methods(run, out or run / "paper")
+    console.print(written[0].read_text(encoding="utf-8"), highlight=False, markup=False)
+    for path in (*written, write_crate(run, licence, creator)):
+        console.print(str(path), soft_wrap=True)
 
 
 @app.command()
@@ -346,9 +405,10 @@ def compare(
 ) -> None:
     """Print the experiments of a run side by side: F1, intervals, seed spread, differences."""
     from pfes.base import store
+    from pfes.commands.experiments import run_file
     from pfes.evaluation import comparison
 
-    tables = comparison.RunTables.read(run / "evaluate")
+    tables = comparison.RunTables.read(run_file(run, "evaluate/metrics.parquet").parent)
     if out is not None and out.suffix == ".parquet":
         table = comparison.write_comparison(tables, out, reference=reference)
     else:
@@ -402,15 +462,19 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
     dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")],
     root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")],
+    size: Annotated[
+        str, typer.Option(help="Network and training: paper, or small or medium for few data or no GPU.")
+    ] = "paper",
 ) -> None:
     """Write a commented configuration for a dataset."""
     from pfes.commands.starter import write_starter
 
-    written = write_starter(folder, dataset, root)
+    written = write_starter(folder, dataset, root, size)
     for path in written:
         console.print(str(path), soft_wrap=True)
-    if len(written) > 1:
-        console.print("say in the sheets whose recordings these are, and label them: README.md, Your own dataset")
+    for path in written[1:]:
+        todo = "who is seen in each recording (column subject)" if path.name == "videos.csv" else "a row per expression"
+        console.print(f"to fill in, {path}: {todo}", soft_wrap=True)
     console.print(f"next: pfes check {written[0]}", soft_wrap=True)
 
 

@@ -1,9 +1,25 @@
-"""Which experiment of a run folder a command is about."""
+"""Which run folder, and which experiment of it, a command is about."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from pfes.base.errors import InputError
+
+
+def run_file(run: Path, name: str) -> Path:
+    """Return the file ``name`` of a run folder; raise InputError where ``run`` is none, or its run has not come so far."""
+    if (run / name).is_file():
+        return run / name
+    if (run / "dataset").is_dir():
+        raise InputError(
+            f"{run}: no {name} yet; the run has not come so far, go on with: pfes run and its configuration"
+        )
+    found = "this is not the folder of a run" if run.is_dir() else "there is no such folder"
+    runs = sorted(
+        path.parent for folder in {Path("results"), run / "results", run} for path in folder.glob("*/dataset")
+    )
+    here = f"; there is {', '.join(map(str, runs))}" if runs else ""
+    raise InputError(f"{run}: {found}; expected the folder of a run, such as results/demo{here}")
 
 
 def of_experiment(

@@ -72,8 +72,8 @@ def extract(
     """
     log.info("faces")
     write_faces(recording, fps, paths["faces"], params.sampling, params.faces)
-    reason = store.refusal(paths["faces"], "faces")
-    log.info("optical flow, %d frames", 0 if reason else len(store.read(paths["faces"], "faces")["found"]))
+    if store.refusal(paths["faces"], "faces") is None:
+        log.info("optical flow, %d frames", len(store.read(paths["faces"], "faces")["found"]))
     if last == "displacement":
         write_displacement(recording, paths["faces"], paths[last], params.flow, params.displacement, cores=cores)
     else:

@@ -1,7 +1,6 @@
 """What a released label file holds, in numbers: the adapter's work alone, for the terminal."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +10,10 @@ from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
 from pfes.media.decode import SamplingParameters
+from pfes.workflow.check import listed, ranges
 
 TABLES = ("videos", "expressions", "repairs", "refusals")
+SHOWN = 10  # ranges of rows in a line; all of them are in the tables
 
 
 def write_labels(
@@ -47,8 +48,8 @@ def counts(folder: Path | str) -> list[tuple[str, int, str]]:
     unusable = videos.loc[videos["refused"].notna(), "video_id"]
     found = [(f"{name}-expressions", int((expressions["class"] == name).sum()), "") for name in CLASSES]
     found += [("labelled videos", len(labelled), ""), ("subjects", expressions["subject"].nunique(), "")]
-    found += [("videos without labels", len(unlabelled), ", ".join(unlabelled))] if unlabelled else []
-    found += [("videos that cannot be used", len(unusable), ", ".join(unusable))] if len(unusable) else []
+    found += [("videos without labels", len(unlabelled), listed(unlabelled))] if unlabelled else []
+    found += [("videos that cannot be used", len(unusable), listed(unusable))] if len(unusable) else []
     found += [("frames", int(videos["n_native"].sum()), "")] if videos["n_native"].any() else []
     for what in ("repaired", "left out", "kept"):
         chosen = repairs[repairs["value"].where(repairs["value"].isin(["left out", "kept"]), "repaired") == what]
@@ -56,19 +57,8 @@ def counts(folder: Path | str) -> list[tuple[str, int, str]]:
     return found + _by("refused", refusals["reason"].map(lambda reason: re.sub(r"\d+", "#", reason)), refusals["row"])
 
 
-def row_ranges(rows: Iterable[int]) -> str:
-    """Return row numbers as text, neighbours as ranges: ``3, 7-9``."""
-    ranges: list[list[int]] = []
-    for row in sorted(set(rows)):
-        if ranges and row == ranges[-1][1] + 1:
-            ranges[-1][1] = row
-        else:
-            ranges.append([row, row])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
-
-
 def _by(what: str, kinds: pd.Series, rows: pd.Series) -> list[tuple[str, int, str]]:
     return [
-        (f"{what}: {kind}", len(group), f"rows {row_ranges(group.tolist())}")
+        (f"{what}: {kind}", len(group), f"rows {ranges(group, most=SHOWN)}")
         for kind, group in rows.groupby(kinds, sort=False)
     ]

@@ -6,7 +6,6 @@ one.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,28 +19,17 @@ import yaml
 from pfes.base import provenance, store
 from pfes.base.config import build
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.base.records import CLASSES
 from pfes.methods.registry import training_parameters
 from pfes.network.parameters import ModelParameters
 from pfes.training.fold import FoldInputs, train_fold
 from pfes.training.model import load_model
-from pfes.workflow.plan import ROOT, Plan, plan_file
+from pfes.workflow.plan import Plan, plan_file
+from pfes.workflow.sizes import SIZES, sized
 
 RUN, EXPERIMENT = "learn", "journal"
 DRAWS = 3  # of the clicks that are left out
-SIZES: dict[str, dict[str, Any]] = {
-    "small": {
-        "model": {"width": 32, "heads": 2, "head_dropout": 0.2},
-        "training": {"epochs": 24, "learning_rate": 4e-3},
-    },
-    "medium": {
-        "model": {"width": 96, "heads": 4, "head_dropout": 0.4},
-        "training": {"epochs": 40, "learning_rate": 1e-3},
-    },
-    "paper": {},
-}
-# Where a training is shorter than the paper's: stages and decay of the learning rate in proportion, mirrored steps.
-SHORT: dict[str, Any] = {"weight_decay": 0.0, "mirror": 0.5, "loss": {"smooth": 1.0, "norm": 0.6}}
 FOLDS = {"small": 4, "medium": 6}  # groups of subjects, where there are more subjects than that
 
 
@@ -101,23 +89,16 @@ def learn(
 
 def configuration(expressions: Path, videos: Path, size: str, curve: bool) -> dict[str, Any]:
     """Return the configuration of the workflow for sheets, before they are read."""
-    chosen = {name: dict(part) for name, part in SIZES[size].items()}
-    if size != "paper":
-        epochs = chosen["training"]["epochs"]
-        gim = {"gaussian_epochs": 2, "theta_epochs": epochs // 2, "half_widths": [[8, 18], [4, 8]]}
-        chosen["training"] |= {**SHORT, "decay_every": epochs // 3, "gim": gim}
-        limits = {name: {"min_score": 0.4} for name in CLASSES}
-        chosen["spot"] = {
-            "length_first": True,
-            "smooth_frames": 7,
-            "both_classes": False,
-            "class_threshold": 0.2,
-            **limits,
-        }
     sheets = {"videos": str(videos.resolve()), "expressions": str(expressions.resolve())}
     experiments = [EXPERIMENT, *(["clicks_half", "clicks_quarter"] if curve else [])]
     seeds = list(range(DRAWS)) if curve else [0]
-    return {"run": RUN, "dataset": {"name": "generic", **sheets}, "experiments": experiments, "seeds": seeds, **chosen}
+    return {
+        "run": RUN,
+        "dataset": {"name": "generic", **sheets},
+        "experiments": experiments,
+        "seeds": seeds,
+        **sized(size),
+    }
 
 
 def for_release(config: dict[str, Any], plan: Plan, size: str) -> dict[str, Any]:
@@ -137,8 +118,6 @@ def _write(path: Path, config: dict[str, Any]) -> None:
 
 def _run(out: Path, config: Path, cores: int) -> None:
     """Run the workflow in ``out``, whose output goes to the terminal."""
-    if not (out / "config").exists():
-        shutil.copytree(ROOT / "config", out / "config")
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", out, "--configfile", config,
         "--cores", cores, "--keep-going", "--rerun-incomplete", "--quiet", "progress",

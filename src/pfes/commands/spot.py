@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pfes.base import store
 from pfes.base.config import build
 from pfes.base.errors import InputError
+from pfes.base.progress import watched
 from pfes.base.records import CLASSES, file_name
 from pfes.commands.experiments import of_experiment
 from pfes.commands.extract import STAGES, ExtractParameters, extract, parameters
@@ -277,7 +278,8 @@ def _write_results(recording: str, out: Path, found: Spotted, *, overlaid: bool)
         found.intensity, found.proposals, found.fps, found.levels, valid=found.valid, title=Path(recording).name
     )
     if overlaid:
-        frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
+        native = faces["native_frame"].tolist()
+        frames = watched("overlay", (frame for _, frame in decode.read_at(recording, native)), len(native))
         boxes = overlay.face_boxes(faces["landmarks"], found.size, faces["cut"])
         overlay.write_overlay(
             frames, out / "overlay.mp4", found.fps, faces["landmarks"], *boxes, found.intensity, found.proposals

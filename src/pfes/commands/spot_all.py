@@ -13,12 +13,16 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.base.errors import InputError
+from pfes.commands.extract import STAGES
 from pfes.commands.jobs import Outcome, by_name, distinct, each
-from pfes.commands.spot import PROPOSALS, Wanted, spot
+from pfes.commands.spot import PROPOSALS, WITHOUT_MODEL, Wanted, model_paths, spot
 from pfes.datasets.generic import read_videos
+from pfes.media import decode
 from pfes.media.images import IMAGES
+from pfes.training.model import load_model
 
 EVENTS = "events.csv"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,11 @@ def by_name_of(path: Path) -> str:
 
 
 def spot_all(
-    recordings: Mapping[str, Asked], wanted: Wanted, *, jobs: int = 1, overwrite: bool = False
+    recordings: Mapping[str, Asked], wanted: Wanted, *, jobs: int = 1, overwrite: bool = False, talk: bool = True
 ) -> Iterator[Outcome]:
     """Spot all recordings, ``jobs`` at a time, and yield each outcome as it ends; those that are done are not done again.
 
-    With fewer recordings than jobs each uses several cores. Raises InputError for a neutral stretch of several recordings.
+    ``talk``: of a single recording, say on the terminal which stage begins. With fewer recordings than jobs each uses several cores. Raises InputError for a neutral stretch of several recordings.
     """
     if wanted.neutral is not None and len(recordings) > 1:
         raise InputError(
@@ -74,11 +78,18 @@ def spot_all(
     for name, one in recordings.items():
         if name not in todo:
             yield Outcome(one.path, name, f"{one.out / PROPOSALS} is there already; replace it with --overwrite")
+    _check_model(wanted)
+    for name in list(todo):
+        problem = _unreadable(todo[name].path)
+        if problem is not None:
+            gone = todo.pop(name)
+            (gone.out / PROPOSALS).unlink(missing_ok=True)  # an old result is not that of this file
+            yield Outcome(gone.path, name, problem)
     if not todo:
         return
     together = min(jobs, len(todo))
     tasks = {name: (one.path, one.out, wanted, one.fps, jobs // together) for name, one in todo.items()}
-    level = logging.INFO if len(recordings) == 1 else logging.CRITICAL
+    level = (logging.INFO if talk else logging.WARNING) if len(recordings) == 1 else logging.CRITICAL
     yield from each(_spot, tasks, {name: one.out / "spot.log" for name, one in todo.items()}, together, level)
 
 
@@ -96,9 +107,46 @@ def collect_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
     return events
 
 
+def _check_model(wanted: Wanted) -> None:
+    """Raise InputError where the model cannot be used, before any recording is looked at."""
+    if str(wanted.model) in WITHOUT_MODEL:
+        return
+    path = model_paths(Path(wanted.model), wanted.experiment)[0]
+    _, meta = load_model(path)
+    videos = [parent / "dataset/videos.parquet" for parent in path.resolve().parents[4:5]]
+    made_from = {name for table in videos if table.is_file() for name in store.read_table(table, "videos")["dataset"]}
+    people = f"{len(meta['train_subjects'])} subjects"
+    if "demo" in made_from:
+        log.warning(
+            "%s was trained on the rendered demo: what it finds on a person shows that the recording is read, and no more",
+            wanted.model,
+        )
+    else:
+        log.warning(
+            "%s was trained on %s%s: on other people, cameras and light expect other figures than its report has",
+            wanted.model, people, f" of {', '.join(sorted(made_from))}" if made_from else "",
+        )  # fmt: skip
+
+
+def _unreadable(path: str) -> str | None:
+    """Return why nothing can be decoded at ``path``, before a folder is made for its results; None where something can."""
+    try:
+        decode.check_recording(path)
+        next(decode.glances(path, 1), None)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def _spot(path: str, out: Path, wanted: Wanted, fps: float, cores: int) -> None:
     (out / PROPOSALS).unlink(missing_ok=True)
-    spot(path, out, wanted, fps=fps, cores=cores)
+    try:
+        spot(path, out, wanted, fps=fps, cores=cores)
+    except InputError:
+        for stage in (*STAGES, "displacement"):  # files that hold nothing but the reason
+            if (out / f"{stage}.h5").exists() and store.refusal(out / f"{stage}.h5", stage) is not None:
+                (out / f"{stage}.h5").unlink()
+        raise
 
 
 def _is_recording(path: Path) -> bool:

@@ -10,13 +10,17 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from pfes.base import store
+from pfes.base.config import merged
 from pfes.base.errors import InputError
+from pfes.base.place import ROOT
 from pfes.datasets import RELEASED
 from pfes.datasets.folders import VIDEOS
 from pfes.media.decode import IMAGES
-from pfes.workflow.plan import ROOT, read_config
+from pfes.workflow.plan import read_config
+from pfes.workflow.sizes import sized
 
 GENERIC = """\
 # One's own recordings: two sheets, one row per recording and one per expression. config/README.md describes them, and
@@ -39,8 +43,10 @@ dataset:
 """
 
 
-def write_starter(folder: Path | str, dataset: str, root: Path | str) -> list[Path]:
+def write_starter(folder: Path | str, dataset: str, root: Path | str, size: str = "paper") -> list[Path]:
     """Write a configuration for ``dataset`` at ``root`` to ``folder`` and return the files written, it first.
+
+    ``size``: of network and training (pfes.workflow.sizes).
 
     Raises
     ------
@@ -58,6 +64,7 @@ def write_starter(folder: Path | str, dataset: str, root: Path | str) -> list[Pa
         text, sheets = _generic(folder, root)
     else:
         text = _released(dataset, root)
+    text = _with_size(text, size)
     for target in (path, *sheets):
         if target.exists():
             raise InputError(f"{target} is there already; remove it, or choose another folder")
@@ -68,6 +75,18 @@ def write_starter(folder: Path | str, dataset: str, root: Path | str) -> list[Pa
         temporary.write_text(text, encoding="utf-8")
     read_config(path)
     return [path, *sheets]
+
+
+def _with_size(text: str, size: str) -> str:
+    """Return a configuration with the settings of a size after its own, or laid over them."""
+    own = sized(size)
+    if not own:
+        return text
+    kept = {name: part for name, part in (yaml.safe_load(text) or {}).items() if name in own}
+    for name in kept:  # a section that the file has already: one section, its own settings over those of the size
+        text = re.sub(rf"(?ms)^{name}:.*?(?=^\S|\Z)", "", text)
+    made = yaml.safe_dump(merged(own, kept), sort_keys=False)
+    return f"{text.rstrip()}\n\n# Size {size}: for few data, or no GPU; the paper's sizes are the defaults.\n{made}"
 
 
 def _released(dataset: str, root: Path) -> str:
@@ -85,7 +104,7 @@ def _generic(folder: Path, root: Path) -> tuple[str, dict[Path, pd.DataFrame]]:
     if not expressions.is_file():
         expressions = folder / "expressions.csv"
         sheets[expressions] = pd.DataFrame(columns=["subject", "video", "onset", "apex", "offset", "class"])
-    run = re.sub(r"[^\w.-]", "_", root.resolve().name).lstrip(".") or "my_run"
+    run = re.sub(r"[^\w.-]", "_", folder.resolve().name).lstrip(".") or "my_run"
     return GENERIC.format(
         run=json.dumps(run, ensure_ascii=False), videos=_quoted(videos), expressions=_quoted(expressions)
     ), sheets

@@ -57,19 +57,25 @@ class DemoParameters:
     fps: float = setting(30.0, "frame rate, 1/s", minimum=20, maximum=60)
     width: int = setting(384, "width of the frames, px", minimum=160, maximum=2048)
     height: int = setting(384, "height of the frames, px", minimum=160, maximum=2048)
-    seed: int = setting(7, "seed of everything that is random in the demo")
+    seed: int = setting(7, "seed of everything that is random in the demo", minimum=0, maximum=2**32 - 1)
     macro_px: tuple[float, float] = setting(
-        (2.0, 4.5), "range of the displacement of macro-expressions at the apex, px of the crop at 128 px"
+        (2.0, 4.5),
+        "range of the displacement of macro-expressions at the apex, px of the crop at 128 px",
+        items={"minimum": 0},
     )
     micro_px: tuple[float, float] = setting(
-        (0.6, 1.2), "range of the displacement of micro-expressions at the apex, px of the crop at 128 px"
+        (0.6, 1.2),
+        "range of the displacement of micro-expressions at the apex, px of the crop at 128 px",
+        items={"minimum": 0},
     )
-    head_motion: float = setting(1.0, "scale of head motion; 0 is none")
-    blinks: float = setting(1.0, "scale of the number of blinks; 0 is none")
-    talking: float = setting(0.5, "scale of the number of talking episodes; 0 is none, 1 in about half of the videos")
-    flicker: float = setting(0.008, "standard deviation of the light's gain, relative")
-    noise: float = setting(1.8, "standard deviation of the sensor noise, grey levels")
-    crf: int = setting(18, "constant rate factor of H.264; 0 is lossless, 51 worst")
+    head_motion: float = setting(1.0, "scale of head motion; 0 is none", minimum=0)
+    blinks: float = setting(1.0, "scale of the number of blinks; 0 is none", minimum=0)
+    talking: float = setting(
+        0.5, "scale of the number of talking episodes; 0 is none, 1 in about half of the videos", minimum=0
+    )
+    flicker: float = setting(0.008, "standard deviation of the light's gain, relative", minimum=0)
+    noise: float = setting(1.8, "standard deviation of the sensor noise, grey levels", minimum=0)
+    crf: int = setting(18, "constant rate factor of H.264; 0 is lossless, 51 worst", minimum=0, maximum=51)
 
     def __post_init__(self) -> None:
         limits = (("subjects", 1, 99), ("videos", 1, 99), ("seconds", 3, 3600), ("fps", 20, 60), ("width", 160, 2048),

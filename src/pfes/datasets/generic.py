@@ -48,6 +48,7 @@ from pfes.media.clock import FASTEST, SLOWEST
 VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps", "stimulus_s")}
 CONDITION = re.compile(r"condition[\w ]*")  # columns of the videos sheet that pfes events carries through
 NAMES = ("dataset", "subject", "video", "vid")
+SHOWN = 5  # unknown columns that a message lists
 EXPRESSION_SHEET = {
     "required": ("subject", "video", "class"),
     "optional": ("dataset", *MARKS, *SECONDS),
@@ -110,7 +111,9 @@ def read_sheet(path: Path, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFra
     unknown = [column for column in rows.columns if column not in known]
     missing = [column for column in columns["required"] if column not in rows.columns]
     if unknown or missing:
-        what = [f"unknown column {name!r}" for name in unknown] + [f"missing column {name!r}" for name in missing]
+        what = [f"unknown column {name!r}" for name in unknown[:SHOWN]]
+        what += [f"{len(unknown) - SHOWN} more unknown columns"] if len(unknown) > SHOWN else []
+        what += [f"missing column {name!r}" for name in missing]
         raise InputError(f"{path}: {', '.join(what)}; expected {', '.join(known)}; rename or remove")
     cells = rows.reindex(columns=list(known)).map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
     return cells.assign(**{name: cells[name].map(names.clean) for name in NAMES if name in cells})

@@ -59,11 +59,11 @@ RELEASE_FLANK, RELEASE_CLASS_WEIGHT = 0.2, 0.2
 class ClassLimits:
     """What a proposal of one class must satisfy."""
 
-    min_frames: int = setting(REQUIRED, "least length, sampled frames")
-    max_frames: int = setting(REQUIRED, "greatest length, sampled frames")
-    min_score: float = setting(REQUIRED, "least score")
-    max_per_video: int = setting(REQUIRED, "greatest number of proposals in a video")
-    max_s: float | None = setting(None, "greatest length, s; null is no limit")
+    min_frames: int = setting(REQUIRED, "least length, sampled frames", minimum=1)
+    max_frames: int = setting(REQUIRED, "greatest length, sampled frames", minimum=1)
+    min_score: float = setting(REQUIRED, "least score; no score is above 1.2", minimum=-2, maximum=1.2)
+    max_per_video: int = setting(REQUIRED, "greatest number of proposals in a video", minimum=0)
+    max_s: float | None = setting(None, "greatest length, s; null is no limit", exclusiveMinimum=0)
 
     def longest(self, fps: float) -> int:
         """Return the greatest length in frames at ``fps`` sampled frames per second."""
@@ -75,7 +75,10 @@ class SpotParameters(Sections):
     """How curves become proposals; the numbers that depend on the dataset are the limits and the thresholds."""
 
     thresholds: tuple[float, ...] = setting(
-        (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), "intensities above which frames form a run (ICLR 2025)"
+        (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+        "intensities above which frames form a run (ICLR 2025)",
+        items={"minimum": 0, "maximum": 1},
+        minItems=1,
     )
     score: Score = setting(
         "release",
@@ -88,7 +91,7 @@ class SpotParameters(Sections):
     both_classes: bool = setting(
         True, "keep both classes of a run when both pass (journal); false keeps the one of the higher score"
     )
-    sigma: float | None = setting(0.3, "width of soft-NMS in IoU^2; null is none")
+    sigma: float | None = setting(0.3, "width of soft-NMS in IoU^2; null is none", exclusiveMinimum=0)
     nms_iou: float = setting(
         0.5, "IoU with a better proposal of its class above which a proposal is dropped", minimum=0, maximum=1
     )

@@ -22,7 +22,10 @@ from pfes.drawing.plotting import CLASS_COLOURS, INK
 
 MARKERS = {"macro": "o", "micro": "s", "overall": "D"}
 COLOURS = {**CLASS_COLOURS, "overall": INK}
-HATCHES = ("", "////", "xxxx", "\\\\\\\\", "----", "||||", "++++")
+KINDS = {  # of errors: colour and hatch, so that no two look alike with or without colour
+    "missed": (INK, ""), "false alarm": ("#009e73", "////"), "wrong class": ("#cc79a7", "xxxx"),
+    "boundary": ("#8a6d00", "\\\\\\\\"), "split": ("#56b4e9", "----"), "merged": ("#e69f00", "||||"), "duplicate": ("#f0e442", "++++"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +113,11 @@ def error_kinds(table: pd.DataFrame) -> Figure:
     figure, (axes,) = plotting.panels(1, 0.42 * len(names) + 0.9)
     counts = pd.crosstab(table["experiment"], table["kind"]).reindex(index=names, columns=kinds, fill_value=0)
     left = np.zeros(len(names))
-    for index, kind in enumerate(kinds):
-        colour = plotting.curve_style(index)[0]
+    for kind in kinds:
+        colour, hatch = KINDS[kind]
         axes.barh(
             range(len(names)), counts[kind], left=left, height=0.6, label=kind, facecolor=colour, alpha=0.75, edgecolor=INK,
-            hatch=HATCHES[index % len(HATCHES)], linewidth=0.6,
+            hatch=hatch, linewidth=0.6,
         )  # fmt: skip
         left += counts[kind].to_numpy()
     axes.set_yticks(range(len(names)), names, parse_math=False)
@@ -164,7 +167,7 @@ def _names(table: pd.DataFrame) -> list[str]:
 _CHARTS: tuple[tuple[str, str, str, str, Callable[[pd.DataFrame], Figure]], ...] = (
     ("f1", "intervals", "F1 with intervals", "F1 of each class and of both together, with bootstrap intervals over subjects.", forest),
     ("f1_by_iou", "by_iou", "F1 over IoU", "F1 as a match is made to need a larger overlap; 0.5 is the usual choice.", f1_by_iou),
-    ("precision_recall", "precision_recall", "Precision and recall", "Precision over recall as the least score of a proposal falls.", precision_recall),
+    ("precision_recall", "precision_recall", "Precision and recall", "Precision and recall when proposals of a lower and lower score are let in.", precision_recall),
     ("review", "review", "Recall against minutes of review", "Share of the clicks that are found by the time a reviewer has looked at so many proposals, the surest first.", review),
     ("recall_by_duration", "recall_by", "Recall by duration", "Share of the labelled instances that were found, by their duration; n: instances.", recall_by),
     ("recall_by_amplitude", "recall_by", "Recall by amplitude", "Share of the labelled instances that were found, by their true displacement at the apex, px of the crop; n: instances.", recall_by),

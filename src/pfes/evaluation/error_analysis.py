@@ -22,8 +22,9 @@ Kinds of an unmatched proposal
 
 Causes
 ------
-Missed instances and false alarms get a likely cause from the flow of the video (kind ``flow``): the signal that is above
-its limit in the largest share of the frames of the interval, if that share is at least ``share``; else "". Signals are
+False alarms get a likely cause from the flow of the video (kind ``flow``): the signal that is above its limit in the largest
+share of the frames of the interval, if that share is at least ``share``; else "". A missed instance gets none but "no face":
+an expression moves eyelids and mouth itself. Signals are
 displacements against the nose, px of the crop over its side:
     no face       the face, or that of the window's first frame, was not found
     head motion   the nose itself moves by ``head`` within the window
@@ -258,12 +259,12 @@ def _of_video(rows: pd.DataFrame, truth: _Placed, found: _Placed, iou: float, pa
 
 
 def _with_causes(errors: pd.DataFrame, causes: Mapping[str, Bools], share: float) -> pd.DataFrame:
-    unexplained = errors["kind"].isin((INSTANCE_KINDS[-1], PROPOSAL_KINDS[-1]))
-    columns = (errors[name] for name in ("video_id", "onset", "offset"))
-    named = [
-        likely_cause(causes[video], int(onset), int(offset), share) if wanted and video in causes else ""
-        for wanted, video, onset, offset in zip(unexplained, *columns, strict=True)
-    ]
+    columns = (errors[name] for name in ("kind", "video_id", "onset", "offset"))
+    named = []
+    for kind, video, onset, offset in zip(*columns, strict=True):
+        unexplained = kind in (INSTANCE_KINDS[-1], PROPOSAL_KINDS[-1]) and video in causes
+        found = likely_cause(causes[video], int(onset), int(offset), share) if unexplained else ""
+        named.append(found if kind == PROPOSAL_KINDS[-1] or found == CAUSES[0] else "")
     return errors.assign(cause=np.array(named, object))
 
 

@@ -34,6 +34,7 @@ from pfes.base.records import NEUTRAL
 from pfes.datasets import RELEASED, generic
 from pfes.datasets.generic import EXPRESSION_SHEET, read_sheet
 from pfes.datasets.marks import MARKS, read_mark
+from pfes.datasets.sheets import number, read_csv
 from pfes.exchange import boris, elan
 from pfes.media import decode
 
@@ -147,10 +148,14 @@ def read_videos(path: Path | str) -> pd.DataFrame:
 def read_labels(paths: Sequence[Path | str], kind: str, videos: pd.DataFrame, *, first_frame: int = 0) -> pd.DataFrame:
     """Read labels (LABEL_COLUMNS, and ``score`` of proposals) from tables of a run or generic sheets.
 
-    ``kind`` is ``expressions`` or ``proposals``; the proposals of a run lie in one file per fold, the clicks and neutral
+    ``kind`` is ``expressions`` or ``proposals``. Proposals may also be a CSV that ``pfes spot``, ``pfes events`` or a run's
+    ``paper/tables`` wrote; the proposals of a run lie in one file per fold, the clicks and neutral
     stretches of a run beside its expressions.
     """
     if not any(_is_table(Path(path)) for path in paths):
+        if kind == "proposals":
+            rows = [row for path in paths for row in _proposal_rows(Path(path), videos, first_frame)]
+            return _table([row[:-1] for row in rows]).assign(score=[row[-1] for row in rows])
         return import_labels(paths, "csv", videos, first_frame=first_frame)
     tables = [store.read_table(path, kind) for path in paths]
     if kind == "expressions":
@@ -253,6 +258,29 @@ def _sheet_rows(path: Path, videos: pd.DataFrame, first_frame: int) -> list[Row]
         return _row(_by_subject(videos, row["subject"], row["video"]), row, first_frame)
 
     return _rows(path, read_sheet(path, EXPRESSION_SHEET), label)
+
+
+def _proposal_rows(path: Path, videos: pd.DataFrame, first_frame: int) -> list[Row]:
+    """Return the rows of a list of proposals, with the score last: what pfes writes, or a sheet of whatever else has columns."""
+    cells = read_csv(path)
+    native = "native_onset" in cells  # what pfes spot writes: there onset is a sampled frame
+    prefix, first = ("native_", 0) if native else ("", first_frame)
+    name = next((column for column in ("video_id", "recording", "video") if column in cells), None)
+    needed = ["class", *(f"{prefix}{column}" for column in ("onset", "offset"))]
+    if name is None or (missing := [column for column in needed if column not in cells]):
+        gone = "video" if name is None else ", ".join(missing)
+        raise InputError(
+            f"{path}: no column {gone}; expected proposals.csv or events.csv of pfes, or video, class, onset, offset"
+        )
+
+    def label(row: Mapping[str, str]) -> Row:
+        both = name == "video" and row.get("subject")
+        video = _by_subject(videos, row["subject"], row["video"]) if both else find_video(videos, row[name])
+        marks = {mark: row.get(f"{prefix}{mark}", "") for mark in ("onset", "apex", "offset")}
+        score = number(row.get("score", ""))
+        return *_row(video, {"class": row["class"], **marks}, first), math.nan if score is None else score
+
+    return _rows(path, cells, label)
 
 
 def _by_subject(videos: pd.DataFrame, subject: str, video: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ NOT_READ = (*EXPRESSION_COLUMNS, *PROPOSAL_COLUMNS, *VIDEO_COLUMNS, "point", "em
 INTERVAL = ("video", "class", "onset", "offset")
 NUMBERED = {"1": "macro", "2": "micro"}
 NAMES = ("dataset", "subject", "video", "video_id")
-SHOWN = 5  # problems of a file that a message lists
+SHOWN = 5  # problems, or unknown columns, of a file that a message lists
 
 
 def read_lists(
@@ -113,7 +113,9 @@ def _named(path: Path, name: str, cells: pd.DataFrame) -> pd.DataFrame:
         cells = cells.assign(video=cells["video_id"])
     used = ("video",) if name == "videos" else INTERVAL
     known = dict.fromkeys((*used, "dataset", "subject", "video_id", "score", *NOT_READ))
-    problems = [_unknown(column, known) for column in cells.columns if column not in known]
+    unknown = [column for column in cells.columns if column not in known]
+    problems = [_unknown(column, known) for column in unknown[:SHOWN]]
+    problems += [f"{len(unknown) - SHOWN} more unknown columns"] if len(unknown) > SHOWN else []
     problems += [f"missing column {column!r}" for column in used if column not in cells]
     problems += [f"column {column!r} twice" for column in set(cells.columns[cells.columns.duplicated()])]
     if problems:

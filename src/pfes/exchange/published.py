@@ -44,11 +44,11 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.names import check_distinct, clean
+from pfes.base.place import ROOT
 from pfes.base.records import file_name
 from pfes.faces.landmarks import USABLE
 from pfes.media.clock import FASTEST, SLOWEST
 
-ROOT = Path(__file__).resolve().parents[3]  # of the checkout
 SHEET = ("dataset", "subject", "video", "onset", "apex", "offset", "class")
 CHANNELS = (1, 2, 3, 5, 6, 7, 9, 10, 11, 12)  # of 13 and more, in the order of pfes.flow.snippets
 REDUCED = 10

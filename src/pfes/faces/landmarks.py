@@ -38,6 +38,7 @@ from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import lengths, runs
+from pfes.base.progress import watched
 from pfes.base.records import WINDOW
 from pfes.faces import cuts, dlib68, extracted, facemesh, geometry, tracks, upright
 from pfes.faces.geometry import Face
@@ -116,9 +117,9 @@ def write_faces(
         native = decode.sampling_map(clock, n_frames, sampling)
         missing = clock.missing(native, sampling)
         frames = _without(decode.read_at(recording, native.tolist()), missing)
-        found = find_faces(
-            frames, params, begins=clock.begins(native), known=_known(recording, n_frames, native, params)
-        )
+        known = _known(recording, n_frames, native, params)
+        shown = watched("faces", frames, len(native))
+        found = find_faces(shown, params, begins=clock.begins(native), known=known)
         found["state"][missing[: len(found["state"])]] = MISSING
         check_usable(recording, found, params)
         check_upright(recording, params)

@@ -39,6 +39,7 @@ from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
 from pfes.base.intervals import Intervals, shots
+from pfes.base.progress import watched
 from pfes.faces import align
 from pfes.faces.align import ROIS
 from pfes.faces.landmarks import USABLE, Points
@@ -94,7 +95,8 @@ def write_displacement(
         place = placement(faces["landmarks"], flow, cut=faces["cut"], native=faces["native_frame"])
         length = max(2, round(params.window_s * fps))
         found = long_windows(place.landmarks, faces["state"] == USABLE, shots(faces["cut"]), length)
-        frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
+        native = faces["native_frame"].tolist()
+        frames = watched("optical flow", (frame for _, frame in decode.read_at(recording, native)), len(native))
         measure = partial(window_displacement, place=place, solve=solver(flow))
         parts = in_threads(measure, stacks(frames, found, place), cores)
         whole = stitched(found, list(parts), len(faces["found"]))

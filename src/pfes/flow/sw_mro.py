@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from pfes.base import provenance, store
 from pfes.base.config import setting
 from pfes.base.errors import InputError
+from pfes.base.progress import watched
 from pfes.base.records import HALF
 from pfes.faces import align
 from pfes.faces.align import ROIS
@@ -83,7 +84,7 @@ class FlowParameters:
     )
     device: str = setting(
         "cpu",
-        "where tvl1 computes: cpu, cuda, or auto for CUDA where there is one; changing it computes nothing anew",
+        "where tvl1 computes: cpu, cuda, or auto for CUDA where there is one; a change makes no stage run again",
         changes_results=False,
         enum=("cpu", "cuda", "auto"),
     )
@@ -108,7 +109,8 @@ def write_flow(
             raise InputError(
                 f"{recording}: no window has a face both in its first frame and in its middle; leave it out"
             )
-        frames = (frame for _, frame in decode.read_at(recording, faces["native_frame"].tolist()))
+        native = faces["native_frame"].tolist()
+        frames = watched("optical flow", (frame for _, frame in decode.read_at(recording, native)), len(native))
         blocks = window_flow(
             frames, faces["landmarks"], params, cut=faces["cut"], native=faces["native_frame"], valid=valid, cores=cores
         )

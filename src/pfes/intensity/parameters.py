@@ -67,15 +67,18 @@ class IntensityTrainingParameters:
     learning_rate: float = setting(
         1e-3, "learning rate of Adam at the start; falls to 0 along a cosine", exclusiveMinimum=0
     )
-    weight_decay: float = setting(1e-4, "L2 penalty of Adam")
+    weight_decay: float = setting(1e-4, "L2 penalty of Adam", minimum=0)
     context: float = setting(
-        0.5, "probability that a clip is shown with a random part of what lies around it; 0 in the paper"
+        0.5,
+        "probability that a clip is shown with a random part of what lies around it; 0 in the paper",
+        minimum=0,
+        maximum=1,
     )
     neutral: bool = setting(True, "train on the neutral clips too; false in the paper")
-    mirror: float = setting(0.5, "probability that a clip is mirrored left to right")
-    light: float = setting(0.05, "standard deviation of the gain of the light, relative")
+    mirror: float = setting(0.5, "probability that a clip is mirrored left to right", minimum=0, maximum=1)
+    light: float = setting(0.05, "standard deviation of the gain of the light, relative", minimum=0)
     shift: int = setting(3, "largest shift of a clip, px", minimum=0)
-    noise: float = setting(2.0, "standard deviation of the noise added, grey levels")
+    noise: float = setting(2.0, "standard deviation of the noise added, grey levels", minimum=0)
     classes: tuple[str, ...] = setting(
         ("macro", "micro"), "expressions trained and tested on", minItems=1, items={"enum": ["macro", "micro"]}
     )

@@ -44,8 +44,8 @@ class PeakParameters:
     """How one class is spotted."""
 
     distance_frames: int = setting(REQUIRED, "interval distance k, frames", minimum=1, maximum=16)
-    smooth_frames: int = setting(REQUIRED, "width of the moving average, frames, odd")
-    half_width_frames: int = setting(REQUIRED, "frames on each side of a peak")
+    smooth_frames: int = setting(REQUIRED, "width of the moving average, frames, odd", minimum=1)
+    half_width_frames: int = setting(REQUIRED, "frames on each side of a peak", minimum=1)
 
     def __post_init__(self) -> None:
         if self.smooth_frames % 2 == 0:
@@ -59,11 +59,11 @@ class BaselineParameters:
     section: ClassVar[str] = "baseline"
 
     threshold_share: float = setting(0.6, "p of the threshold mean + p (max - mean)", minimum=0, maximum=1)
-    min_peak_px: float = setting(0.1, "least height of a peak, px of the crop, above the noise of the flow")
+    min_peak_px: float = setting(0.1, "least height of a peak, px of the crop, above the noise of the flow", minimum=0)
     roi_share: float = setting(
         0.3, "share of the ROIs, the strongest of each frame, that are averaged", minimum=0, maximum=1
     )
-    micro_s: float = setting(0.5, "a peak shorter than this is micro, s")
+    micro_s: float = setting(0.5, "a peak shorter than this is micro, s", minimum=0)
     macro: PeakParameters = setting(
         PeakParameters(distance_frames=16, smooth_frames=9, half_width_frames=18), "Peaks of macro-expressions"
     )

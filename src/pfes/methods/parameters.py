@@ -29,7 +29,7 @@ class TrainingParameters(Sections):
         30, "epochs after which the learning rate is multiplied by decay", minimum=1, maximum=100000
     )
     decay: float = setting(0.5, "factor of the learning rate", minimum=0, maximum=1)
-    clip: float | None = setting(None, "largest norm of the gradient of a step; null is no limit")
+    clip: float | None = setting(None, "largest norm of the gradient of a step; null is no limit", exclusiveMinimum=0)
     mirror: float = setting(
         0.0,
         "probability that a step sees its video mirrored left to right; 0 in the paper, .5 helps small datasets",

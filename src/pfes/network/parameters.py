@@ -25,7 +25,9 @@ class ModelParameters:
     )
     head_dropout: float = setting(0.7, "dropout in the P-FES head", minimum=0, maximum=0.99)
     padding: Padding = setting(
-        JOINT_PADDING, "padding of the four convolutions over time; [0, 0, 1, 1] is the stand-alone release"
+        JOINT_PADDING,
+        "padding of the four convolutions over time; [0, 0, 1, 1] is the stand-alone release",
+        items={"minimum": 0, "maximum": 8},
     )
 
     def __post_init__(self) -> None:

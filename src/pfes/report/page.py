@@ -37,10 +37,12 @@ from pfes.report.tables import (
     flatten,
     number,
     outcome_counts,
+    present,
     result_rows,
     seeds_of,
     stage_cost,
     stage_origins,
+    undefined,
     video_quality,
 )
 from pfes.report.views import by_video, pack, read_intensities, views
@@ -55,6 +57,7 @@ def write_report(
     run: str,
     demo: bool,
     settings: Mapping[str, Any] | None = None,
+    descriptions: Mapping[str, str] | None = None,
     params: ReportParameters = ReportParameters(),
 ) -> None:
     """Write the HTML report of ``run`` to ``out``.
@@ -63,8 +66,11 @@ def write_report(
     ----------
     demo : the dataset is the rendered one; the page then says what that proves and what not
     settings : the run's configuration, nested mappings and plain values
+    descriptions : experiment -> what it is, in a sentence
     """
-    page = _environment().get_template("report.html.j2").render(**_content(files, run, demo, settings or {}, params))
+    content = _content(files, run, demo, settings or {}, params)
+    names = {name: (descriptions or {}).get(name, "") for name in content["experiments"]}
+    page = _environment().get_template("report.html.j2").render(**content, descriptions=names)
     with store.atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -137,7 +143,7 @@ def _content(
     videos = store.read_table(files.videos, "videos")
     expressions = files.labelled()
     matches = store.read_table(files.matches, "matches")
-    statistics = {kind: store.read_table(path, kind) for kind, path in files.statistics.items()}
+    statistics = {kind: present(store.read_table(path, kind), metrics) for kind, path in files.statistics.items()}
     keys = files.first_seeds()
     alone = files.clicks_alone()
     if alone:
@@ -161,7 +167,8 @@ def _content(
         "facts": sections.facts(quality, expressions, result_rows(metrics), statistics.get("intervals")),
         "results": sections.with_intervals(result_rows(metrics), statistics.get("intervals")),
         "seeds": seeds_of(metrics),
-        "by_seed": figures.rows(metrics.sort_values(["experiment", "seed"], kind="stable")),
+        "cautions": sections.run_cautions(videos, expressions),
+        "by_seed": figures.rows(undefined(metrics).sort_values(["experiment", "seed"], kind="stable")),
         "clicks_alone": alone,
         "clicks_found": sections.clicks_found(statistics.get("clicks_found")),
         "review_s": sections.protocol(files.metrics)["review_s"],

@@ -15,6 +15,7 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.drawing import figures
+from pfes.evaluation.caution import cautions
 from pfes.evaluation.counts import COUNTS, ratios
 from pfes.evaluation.metrics import read_proposals
 from pfes.report.files import Key, RunFiles
@@ -70,6 +71,12 @@ def facts(
     return facts
 
 
+def run_cautions(videos: pd.DataFrame, expressions: pd.DataFrame) -> list[str]:
+    """Return what limits the figures of the run, from its videos and labelled expressions, clicks among them."""
+    subjects = videos.loc[videos["video_id"].isin(expressions["video_id"]), "subject"].nunique()
+    return cautions(subjects, expressions["class"])
+
+
 def with_intervals(results: Sequence[Row], intervals: pd.DataFrame | None) -> list[Row]:
     """Return ``results`` with the bounds ``low`` and ``high`` where the table of intervals has them."""
     bounds = {(row["experiment"], row["class"]): row for row in figures.rows(intervals)}
@@ -105,7 +112,7 @@ def differences(table: pd.DataFrame | None) -> list[Row]:
     return [
         {
             **row,
-            "pair": f"{row['second']} less {row['first']}",
+            "pair": f"{row['second']} minus {row['first']}",
             "interval": f"{row['low']:+.3f} to {row['high']:+.3f}",
             "difference": f"{row['difference']:+.3f}",
         }

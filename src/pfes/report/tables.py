@@ -81,18 +81,35 @@ def result_rows(metrics: pd.DataFrame) -> list[dict[str, Any]]:
 
     Each has the mean tp, fp, fn of a seed, precision, recall, f1 of the pooled counts, the number of seeds with the
     lowest and highest f1 (``n_seeds``, ``f1_low``, ``f1_high``), and ``best``: no other experiment has a higher f1 in
-    this class.
+    this class. Of a class that has no instance recall and f1 are NaN.
     """
+    metrics = undefined(metrics)
     found = []
     for name in dict.fromkeys(metrics["experiment"]):
         for kind in RESULT_CLASSES:
             seeds = metrics[(metrics["experiment"] == name) & (metrics["class"] == kind)]
             pooled = ratios(*(int(seeds[key].sum()) for key in COUNTS))
+            if seeds["f1"].isna().any():
+                pooled |= {"recall": np.nan, "f1": np.nan}
             means = {key: float(seeds[key].mean()) for key in COUNTS}
             spread = {"f1_low": float(seeds["f1"].min()), "f1_high": float(seeds["f1"].max()), "n_seeds": len(seeds)}
             found.append({"experiment": name, "class": kind, **pooled, **means, **spread})
-    best = {kind: max((row["f1"] for row in found if row["class"] == kind), default=np.nan) for kind in RESULT_CLASSES}
+    best = {kind: max((row["f1"] for row in found if row["class"] == kind), default=0) for kind in RESULT_CLASSES}
     return [{**row, "best": row["f1"] > 0 and row["f1"] == best[row["class"]]} for row in found]
+
+
+def undefined(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return ``metrics`` with recall and f1 NaN where no instance is there: 0 would say that some were missed."""
+    absent = metrics["tp"] + metrics["fn"] == 0
+    return metrics.assign(**{key: metrics[key].mask(absent) for key in ("recall", "f1")})
+
+
+def present(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table of statistics without those of classes that have no instance."""
+    if "class" not in table:
+        return table
+    labelled = metrics.assign(labelled=metrics["tp"] + metrics["fn"]).groupby("class")["labelled"].max()
+    return table[~table["class"].isin(labelled.index[labelled == 0])]
 
 
 def seeds_of(metrics: pd.DataFrame) -> list[int]:

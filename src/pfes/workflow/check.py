@@ -25,6 +25,7 @@ from pfes.base.records import CLASSES, WINDOW, Video
 from pfes.datasets.demo import DemoParameters
 from pfes.datasets.folds import Fold
 from pfes.datasets.points import PointParameters, draw_points
+from pfes.evaluation.caution import cautions
 from pfes.faces.landmarks import FaceParameters
 from pfes.media.decode import SamplingParameters
 from pfes.workflow.estimate import Estimate, estimate
@@ -39,7 +40,10 @@ SHOWN = 40  # names or ranges of rows in a line
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found; ``problems`` are what would stop the run, or make it end with something left out."""
+    """What was found; ``problems`` are what would stop the run, or make it end with something left out.
+
+    ``cautions`` are what limits the figures of a run that would go through.
+    """
 
     config: dict[str, Any]
     tables: dict[str, pd.DataFrame]
@@ -47,6 +51,7 @@ class Findings:
     problems: tuple[str, ...]
     cost: Estimate | None
     recordings: tuple[Look, ...] = ()
+    cautions: tuple[str, ...] = ()
 
 
 def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None) -> Findings:
@@ -78,7 +83,9 @@ def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None)
     cost = estimate(config, trained, tables["videos"], folds, plan.run) if costs else None
     if cost is not None:
         problems += _no_room(cost, plan.run)
-    return Findings(config, tables, folds, tuple(problems), cost, tuple(look(plan.release.videos)))
+    labelled = pd.concat([tables[name][["subject", "class"]] for name in ("expressions", "clicks")])
+    said = cautions(labelled["subject"].nunique(), labelled["class"])
+    return Findings(config, tables, folds, tuple(problems), cost, tuple(look(plan.release.videos)), tuple(said))
 
 
 def _tables(release: datasets.Release, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
@@ -179,8 +186,12 @@ def render(findings: Findings) -> RenderableType:
         parts.append(table(findings.recordings))
     if findings.cost is not None:
         parts.append(_cost_table(findings.cost))
+    if findings.cautions:
+        parts += ["", *findings.cautions]
     if findings.problems:
-        wrong = Table("what would go wrong", title=f"{len(findings.problems)} problems", title_justify="left")
+        number = len(findings.problems)
+        title = "one problem" if number == 1 else f"{number} problems"
+        wrong = Table("what would go wrong", title=title, title_justify="left")
         for problem in findings.problems:
             wrong.add_row(problem)
         parts.append(wrong)
@@ -190,10 +201,10 @@ def render(findings: Findings) -> RenderableType:
 def _found_lines(findings: Findings) -> Iterator[tuple[str, str, str]]:
     videos, expressions, clicks = (findings.tables[name] for name in ("videos", "expressions", "clicks"))
     good = videos[videos["refused"].isna()]
-    hours = (good["n_frames"] / good["sampled_fps"]).sum() / 3600
+    seconds = float((good["n_frames"] / good["sampled_fps"]).sum())
     yield "subjects", str(videos["subject"].nunique()), ""
     rendered = " (rendered by the run)" if findings.config["dataset"]["name"] == "demo" else ""
-    yield "videos found", str(len(good)), f"{good['n_native'].sum():,} frames, {hours:.1f} h{rendered}"
+    yield "videos found", str(len(good)), f"{good['n_native'].sum():,} frames, {duration(seconds)}{rendered}"
     missing = videos[videos["refused"].notna()]["video_id"]
     yield "videos missing or broken", str(len(missing)), listed(missing)
     bare = sorted(set(good["video_id"]) - set(expressions["video_id"]) - set(clicks["video_id"]))
@@ -203,8 +214,6 @@ def _found_lines(findings: Findings) -> Iterator[tuple[str, str, str]]:
     if len(clicks):
         kinds = [f"{(clicks['class'] == name).sum()} {name}" for name in CLASSES]
         yield "clicks without onset or offset", str(len(clicks)), ", ".join(kinds)
-        never = [name for name in CLASSES if name not in {*expressions["class"], *clicks["class"]}]
-        yield "classes never labelled", str(len(never)), ", ".join(f"{name}: none will be found" for name in never)
     if len(findings.tables["neutral"]):
         yield "neutral stretches", str(len(findings.tables["neutral"])), ""
     refused = findings.tables["refusals"]["row"]
@@ -224,23 +233,23 @@ def _repair_lines(repairs: pd.DataFrame) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _cost_table(cost: Estimate) -> Table:
-    table = Table("estimate", "core hours", "disk", "from", title="cost, about", title_justify="left")
+    table = Table("estimate", "time of one core", "disk", "from", title="cost, about", title_justify="left")
     for stage in cost.stages:
-        table.add_row(stage.name, f"{stage.seconds / 3600:.2f}", size(stage.bytes), stage.source)
-    hours = cost.wall_seconds / 3600
-    table.add_row("all", f"{cost.seconds / 3600:.2f}", size(cost.bytes), f"{hours:.1f} h on {cost.cores} cores")
+        table.add_row(stage.name, duration(stage.seconds), size(stage.bytes), stage.source)
+    wall = f"{duration(cost.wall_seconds)} on {cost.cores} core{'s' if cost.cores > 1 else ''}"
+    table.add_row("all", duration(cost.seconds), size(cost.bytes), wall)
     return table
 
 
-def listed(names: Iterable[Any]) -> str:
-    """Return names with commas, the first SHOWN of them."""
+def listed(names: Iterable[Any], most: int = SHOWN) -> str:
+    """Return names with commas, the first ``most`` of them."""
     texts = list(map(str, names))
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return ", ".join(texts[:SHOWN]) + more
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
-def ranges(rows: Iterable[int]) -> str:
-    """Return row numbers as ranges.
+def ranges(rows: Iterable[int], most: int = SHOWN) -> str:
+    """Return row numbers as ranges, the first ``most`` of them.
 
     >>> ranges([4, 3, 5, 9])
     '3-5, 9'
@@ -251,7 +260,18 @@ def ranges(rows: Iterable[int]) -> str:
             texts[-1][1] = row
         else:
             texts.append([row, row])
-    return listed(f"{first}-{last}" if last > first else str(first) for first, last in texts)
+    return listed((f"{first}-{last}" if last > first else str(first) for first, last in texts), most)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people.
+
+    >>> duration(15.6), duration(150), duration(9000)
+    ('16 s', '2.5 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def size(count: float) -> str:

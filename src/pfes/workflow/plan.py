@@ -16,6 +16,7 @@ import yaml
 from pfes import datasets
 from pfes.base import config as configuration
 from pfes.base.errors import InputError
+from pfes.base.place import EXPERIMENTS, SCHEMAS
 from pfes.base.records import Video, file_name
 from pfes.base.schema import settings_of
 from pfes.datasets.folds import Fold, FoldParameters, count_instances, make_folds
@@ -35,10 +36,8 @@ from pfes.methods.registry import (
     training_parameters,
 )
 from pfes.network.parameters import ModelParameters
-from pfes.workflow.settings import Settings
+from pfes.workflow.settings import Settings, defaults
 
-ROOT = Path(__file__).resolve().parents[3]  # of the checkout
-EXPERIMENTS = Path("config/experiments")
 ALWAYS = ("baseline",)  # experiments that every run has beside its own: they cost nothing
 MACHINE = frozenset(item.path for item in settings_of(Settings()) if not item.changes_results)
 
@@ -80,6 +79,7 @@ class Plan:
     folds : name of a folder -> fold.
     systems : name -> settings of each system of continuous intensity.
     run : folder of the results.
+    descriptions : experiment -> what it is, in a sentence.
     """
 
     config: Mapping[str, Any]
@@ -88,6 +88,7 @@ class Plan:
     folds: Mapping[str, Fold]
     systems: Mapping[str, Mapping[str, Any]]
     run: Path
+    descriptions: Mapping[str, str]
 
     @property
     def videos(self) -> dict[str, Video]:
@@ -178,31 +179,31 @@ def _unread(method: Method) -> frozenset[str]:
     return frozenset(sections | {f"spot.{name}" for name in shared - own})
 
 
-def plan_run(config: Mapping[str, Any], folder: Path = EXPERIMENTS, schemas: Path = ROOT / "workflow/schemas") -> Plan:
-    """Return the plan of a run from a configuration with all its keys.
+def plan_run(config: Mapping[str, Any], folders: configuration.Folders = EXPERIMENTS, schemas: Path = SCHEMAS) -> Plan:
+    """Return the plan of a run from its configuration; a key that it does not have is at its default.
 
     Parameters
     ----------
-    folder : of the experiments.
+    folders : of the experiments, the first that has one counts.
 
     Raises
     ------
     InputError
         Anything in the configuration, an experiment or the dataset's sheets that would stop the run.
     """
-    config = configuration.expanded(config, folder)
+    config = configuration.expanded(configuration.merged(defaults(), config), folders)
     configuration.check(config, schemas / "config.schema.yaml", "config")
     # Another order of keys reruns nothing; that of the systems of continuous intensity is the order of its figures.
     config |= {name: configuration.ordered(config[name]) for name in config if name != "intensity"}
     names = [*(name for name in config["experiments"] if name not in ALWAYS), *ALWAYS]
-    experiments = {name: configuration.load_experiment(folder, name, schemas, config) for name in names}
+    experiments = {name: configuration.load_experiment(folders, name, schemas, config) for name in names}
+    said = {name: configuration.read_experiment(folders, name, schemas).get("description", "") for name in names}
     run = Path("results") / file_name(config["run"])
     release = datasets.load(config["dataset"]["name"], config["dataset"], run / "dataset")
     instances = count_instances((video.subject for video in release.videos), release.labelled)
     folds = make_folds(instances, configuration.build(FoldParameters, config["folds"]))
-    plan = Plan(
-        config, experiments, release, {file_name(fold.name): fold for fold in folds}, _systems(config, schemas), run
-    )
+    named = {file_name(fold.name): fold for fold in folds}
+    plan = Plan(config, experiments, release, named, _systems(config, schemas), run, said)
     check_backend(configuration.build(FaceParameters, config["faces"]))
     if config["intensity"]["enabled"] and len(plan.release.clicks):
         _refuse_clicks(plan, "intensity.enabled: continuous intensity")
@@ -287,24 +288,18 @@ def _check_experiment(plan: Plan, name: str) -> None:
 def read_config(path: Path | str) -> dict[str, Any]:
     """Return the configuration of a run: the defaults with the file at ``path`` laid over them, checked.
 
-    The defaults are config/config.yaml of the working folder, which Snakemake reads, or else of the checkout.
+    The defaults are config/config.yaml of the working folder, which Snakemake reads, or else those of the declarations.
     """
-    schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-    if not schema.is_file():
-        raise InputError(f"{schema} is missing; pfes check and pfes init need a checkout of the repository")
-    defaults = _yaml(_beside(Path("config/config.yaml")))
-    config = configuration.expanded(configuration.merged(defaults, _yaml(Path(path))), _beside(EXPERIMENTS))
-    configuration.check(config, schema, str(path))
+    own = Path("config/config.yaml")
+    laid = configuration.merged(defaults(), _yaml(own) if own.is_file() else {})
+    config = configuration.expanded(configuration.merged(laid, _yaml(Path(path))), EXPERIMENTS)
+    configuration.check(config, SCHEMAS / "config.schema.yaml", str(path))
     return config
 
 
 def plan_file(path: Path | str) -> Plan:
     """Return the plan of the run that the configuration at ``path`` describes, as in the working folder."""
-    return plan_run(read_config(path), _beside(EXPERIMENTS))
-
-
-def _beside(name: Path) -> Path:
-    return name if name.exists() else ROOT / name
+    return plan_run(read_config(path))
 
 
 def _yaml(path: Path) -> dict[str, Any]:

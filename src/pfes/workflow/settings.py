@@ -6,7 +6,9 @@ configuration is checked against, config/config.yaml and the reference in docs a
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +118,24 @@ def config_yaml() -> str:
     return f"{HEAD}\n{yaml_of(Settings())}\n"
 
 
+def defaults() -> dict[str, Any]:
+    """Return the configuration that says nothing: every setting with its default."""
+    return deepcopy(_defaults())
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(config_yaml())
+    return config
+
+
 def reference() -> str:
     """Return docs/settings.md: a table of all settings."""
     lines = [
         "# Settings",
         "",
-        "Every key of a configuration, from `config/config.yaml`. Where the last column says no, changing the key computes",
-        "nothing anew. Written by `pfes config --write`.",
+        "Every key of a configuration, from `config/config.yaml`. Where the last column says no, a change of the key makes no",
+        "stage run again. Written by `pfes config --write`.",
         "",
         "| key | default | what it is | changes results |",
         "|---|---|---|---|",

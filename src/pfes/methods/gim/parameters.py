@@ -26,16 +26,21 @@ class GimParameters:
 
     section: ClassVar[str] = "gim"
 
-    hard_epochs: int = setting(1, "epochs with hard labels around the points")
-    gaussian_epochs: int = setting(4, "epochs with a Gaussian of fixed width around the points")
+    hard_epochs: int = setting(1, "epochs with hard labels around the points", minimum=0)
+    gaussian_epochs: int = setting(4, "epochs with a Gaussian of fixed width around the points", minimum=0)
     theta_start: float = setting(0.8, "intensity threshold of eq. 3 at the start of its fall", minimum=0, maximum=1)
     theta_end: float = setting(0.5, "intensity threshold of eq. 3 at the end", minimum=0, maximum=1)
-    theta_epochs: int = setting(30, "epochs of training after which the threshold has reached its end")
-    k_c: tuple[int, int] = setting((32, 16), "search window of macro and micro, frames")
-    d: float = setting(1.2, "labelled range over counted frames (eq. 4)")
+    theta_epochs: int = setting(30, "epochs of training after which the threshold has reached its end", minimum=0)
+    k_c: tuple[int, int] = setting((32, 16), "search window of macro and micro, frames", items={"minimum": 1})
+    d: float = setting(
+        1.2,
+        "length of the labelled range in units of L, the frames counted as part of the expression (eq. 4)",
+        exclusiveMinimum=0,
+    )
     half_widths: tuple[tuple[int, int], tuple[int, int]] | None = setting(
         None,
         "least and most half-width of the labelled range of macro and micro, frames; null is the paper's form, [[8, 18], [4, 8]] the release's",
+        items={"items": {"type": "integer", "minimum": 0}},
     )
     strategy: Strategy = setting(
         "gim",
@@ -99,23 +104,28 @@ class LossParameters:
         1.0, "weight of that term; 0 leaves it out, as it does every other term", minimum=0
     )
     action: float = setting(1.0, "weight of the action classification (conference only)", minimum=0)
-    smooth: float = setting(0.1, "l1, weight of the smoothness term (eq. 11)")
-    norm: float = setting(2.5, "l2, weight of the intensity (eq. 10); .3 for SAMM-LV")
+    smooth: float = setting(0.1, "l1, weight of the smoothness term (eq. 11)", minimum=0)
+    norm: float = setting(2.5, "l2, weight of the intensity (eq. 10); .3 for SAMM-LV", minimum=0)
     norm_over: Over = setting("mean", "eq. 10 over frames: mean (release) or sum (as printed)")
     contrast: float = setting(
         1.4e-5,
         "l3, coefficient of the contrastive term (eq. 7, 8); 2e-6 for SAMM-LV; conference 1.4e-4, 2e-5 for SAMM-LV",
+        minimum=0,
     )
     contrast_over: Over = setting("mean", "eq. 7 over anchors: mean (release) or sum (as printed)")
-    temperature: float = setting(0.5, "tau, temperature of the contrastive term")
+    temperature: float = setting(0.5, "tau, temperature of the contrastive term", exclusiveMinimum=0)
     reward: tuple[float, float] = setting(
-        (0.4, 0.6), "weight of the intensity of reliable macro and micro frames, subtracted (journal only)"
+        (0.4, 0.6),
+        "weight of the intensity of reliable macro and micro frames, subtracted (journal only)",
+        items={"minimum": 0},
     )
     apex_weight: tuple[float, float] = setting(
-        (1.0, 1.8), "weight of the apex classification of macro and micro (journal only)"
+        (1.0, 1.8), "weight of the apex classification of macro and micro (journal only)", items={"minimum": 0}
     )
     apex_alpha: tuple[float, float] = setting(
-        (0.90, 0.93), "share of the positive frames in the apex classification of macro and micro"
+        (0.90, 0.93),
+        "share of the positive frames in the apex classification of macro and micro",
+        items={"minimum": 0, "maximum": 1},
     )
 
     def __post_init__(self) -> None:

@@ -19,7 +19,9 @@ class LacParameters:
         "exact", "search of the sequence: exact (dynamic programming, ours) or greedy, as published"
     )
     budget: int = setting(500, "greedy: hypotheses that go on to the next frame; 25 as published", minimum=1)
-    drop_below: float = setting(0.1, "greedy: a hypothesis of lower value is dropped, unless it is the best one")
+    drop_below: float = setting(
+        0.1, "greedy: a hypothesis of lower value is dropped, unless it is the best one", minimum=-1, maximum=1
+    )
     video: float = setting(1.0, "weight of the video term", minimum=0)
     frame: float = setting(0.5, "weight of the points' term", minimum=0)
     background: float = setting(1.0, "weight of the background term", minimum=0)

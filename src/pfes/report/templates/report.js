@@ -272,7 +272,12 @@ function route() {
   view.hidden = !kind;
   view.replaceChildren();
   current = null;
-  if (!kind) { if (before && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView(); return; }
+  document.body.classList.toggle("inside", Boolean(kind));
+  if (!kind) { // "back" returns to where the reader was, a link to the section that it names
+    if (before && history.state?.y !== undefined) window.scrollTo({ top: history.state.y, behavior: "instant" });
+    else if (before && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+    return;
+  }
   const main = make("div");
   view.append(main);
   const wanted = decodeURIComponent(id || "");
@@ -289,6 +294,7 @@ $(".skip").addEventListener("click", event => { event.preventDefault(); $("#main
 document.querySelectorAll("table.sortable").forEach(sortable);
 document.querySelectorAll("input[data-search]").forEach(searchable);
 document.querySelectorAll(".needs-script").forEach(element => { element.hidden = false; });
+document.addEventListener("click", event => { if (event.target.closest?.("a[href^='#/']")) history.replaceState({ y: window.scrollY }, ""); });
 window.addEventListener("hashchange", route);
 route();
 const started = startErrors(); // what is drawn later than the load event: screenshots and tests wait for it

@@ -15,6 +15,19 @@ function svg(name, attributes, parent, text) {
   return element;
 }
 
+// Bars in order, each with its level: those of a class that overlap or touch are crowded, lower and by turns on two levels.
+function levels(bars) {
+  const placed = [...bars].sort((a, b) => a.onset - b.onset).map(bar => ({ ...bar, level: 0, crowded: 0 }));
+  for (const kind of ["macro", "micro"]) {
+    placed.filter(bar => bar.kind === kind).forEach((bar, i, own) => {
+      if (!i || bar.onset > own[i - 1].offset + 1) return;
+      bar.level = 1 - own[i - 1].level;
+      bar.crowded = own[i - 1].crowded = 1;
+    });
+  }
+  return placed;
+}
+
 class Timeline {
   // host: element to draw into; view: of one video; names: of the experiments; shown: {experiments: Set, signals, flow}
   constructor(host, view, names, label, shown) {
@@ -132,12 +145,13 @@ class Timeline {
   lane(y, name, bars, missed) {
     this.heading(y, name);
     const middle = { macro: y + 19.5, micro: y + 32.5 };
-    for (const bar of bars) {
-      const left = this.x(bar.onset - 0.5), width = Math.max(2, this.x(bar.offset + 0.5) - left), y0 = middle[bar.kind] - 5;
+    for (const bar of levels(bars)) {
+      const left = this.x(bar.onset - 0.5), width = Math.max(2, this.x(bar.offset + 0.5) - left);
+      const y0 = middle[bar.kind] - 5 + 3 * bar.level, high = 10 - 3 * bar.crowded;
       const colour = `var(--${bar.kind})`, fill = bar.solid ? colour : `url(#${this.pattern}-${bar.kind})`;
-      const box = svg("rect", { x: left, y: y0, width, height: 10, fill, stroke: colour }, this.body);
+      const box = svg("rect", { x: left, y: y0, width, height: high, fill, stroke: bar.solid && bar.crowded ? "var(--paper)" : colour }, this.body);
       svg("title", {}, box, `${bar.title}, frames ${bar.onset} to ${bar.offset}`);
-      svg("path", { d: `M${this.x(bar.apex)} ${y0}v10`, stroke: bar.solid ? "var(--paper)" : "var(--ink)", "stroke-width": 1.6 }, this.body);
+      svg("path", { d: `M${this.x(bar.apex)} ${y0}v${high}`, stroke: bar.solid ? "var(--paper)" : "var(--ink)", "stroke-width": 1.6 }, this.body);
     }
     for (const [kind, onset, apex, offset] of missed) {
       const cross = svg("path", { d: `M${this.x(apex) - 4} ${middle[kind] - 4}l8 8m0 -8l-8 8`, stroke: `var(--${kind})`, "stroke-width": 2 }, this.body);

@@ -1,0 +1,15 @@
+"""Where the workflow lies: Snakefile, rules, scripts, schemas, profiles and the shipped configuration.
+
+In a checkout, an editable install too, it is the root of the repository. An installed wheel has it inside of the package,
+in ``pfes/_workflow`` (setup.py puts it there).
+"""
+
+from pathlib import Path
+
+import pfes
+
+PACKAGE = Path(pfes.__file__).resolve().parent
+ROOT = PACKAGE / "_workflow" if (PACKAGE / "_workflow").is_dir() else PACKAGE.parents[1]
+SCHEMAS = ROOT / "workflow/schemas"
+# Folders that an experiment is looked for in: the project's own, that is the working folder's, then the shipped one.
+EXPERIMENTS = (Path("config/experiments"), ROOT / "config/experiments")

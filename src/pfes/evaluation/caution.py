@@ -1,0 +1,38 @@
+"""What a person should know before reading figures: too few data, or a class that is not there."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pfes.base.records import CLASSES
+
+FEW_SUBJECTS, FEW_LABELS = 5, 20  # below these one subject, or one expression, moves F1 by a tenth and more
+
+
+def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
+    """Return a sentence for each thing that limits what a run's figures say.
+
+    Parameters
+    ----------
+    subjects : people with a labelled expression; classes : class of every labelled expression.
+
+    Examples
+    --------
+    >>> cautions(12, ["macro"] * 40)
+    ['No micro-expression is labelled: none is learned, and nothing can be said of how well they are found.']
+    """
+    labels = Counter(classes)
+    said, total = [], labels.total()
+    if total and (subjects < FEW_SUBJECTS or total < FEW_LABELS):
+        people = "one subject" if subjects == 1 else f"{subjects} subjects"
+        count = "one labelled expression" if total == 1 else f"{total} labelled expressions"
+        said.append(
+            f"Few data: {count} of {people}. With fewer than {FEW_LABELS} expressions or {FEW_SUBJECTS} subjects F1 is mostly"
+            " chance; read it only with its interval, and a low one as nothing found yet."
+        )
+    if total:
+        missing = [kind for kind in CLASSES if not labels[kind]]
+        said += [
+            f"No {kind}-expression is labelled: none is learned, and nothing can be said of how well they are found."
+            for kind in missing
+        ]
+    return said
