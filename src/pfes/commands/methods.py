@@ -167,14 +167,14 @@ def _preparation(facts: RunFacts) -> Iterator[str]:
     """Yield what was done before any method: sampling, faces, flow."""
     if facts.faces:
         found, sampling = facts.faces["faces"], facts.faces["sampling"]
-        tool = (
-            f"MediaPipe {facts.versions['mediapipe']} [@mediapipe]"
-            if found["backend"] == "mediapipe"
-            else "dlib [@dlib]"
-        )
+        found_by = {
+            "mediapipe": f"with MediaPipe {facts.versions['mediapipe']} [@mediapipe]",
+            "dlib": "with dlib [@dlib]",
+        }
+        how = found_by.get(found["backend"], "by another program (OpenFace or py-feat)")
         yield (
-            f"Recordings were sampled at about {sampling['fps']:g} frames/s, and 68 facial landmarks were found in every frame with"
-            f" {tool}; frames in which the face had turned by more than {found['max_yaw']:g} degrees or the eyes were less than"
+            f"Recordings were sampled at about {sampling['fps']:g} frames/s, and 68 facial landmarks were found in every frame"
+            f" {how}; frames in which the face had turned by more than {found['max_yaw']:g} degrees or the eyes were less than"
             f" {found['min_interocular']:g} px apart were not used."
         )
     first = next(iter(facts.trained.values()), None)
