@@ -1,0 +1,103 @@
+"""What the flow stage makes of motion: its error, its shrinkage, and how both hang together over regions and steps.
+
+Conventions
+-----------
+Shapes and units are those of ``snippets``. An error is drawn once for a region in a frame, as if the region itself had
+been there: so all flows to a frame share it, all flows of a window share that of their reference, and the nose's own is in
+every region. Two parts, one new in every frame, one that lasts. On top of that each flow has a part of its own. Motion
+is measured shorter than it is, by a share that differs from region to region and, a little, from window to window; beyond
+some px of motion in a window flow loses its way.
+
+How the numbers were found: ``pfes bench noise`` renders videos, measures them and compares; docs/benchmarks.md has the
+figures. ``strength`` spreads them: no recording is like the rendered ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from pfes.flow.snippets import N_ROIS
+from pfes.synthetic.snippets import Array
+
+
+@dataclass(frozen=True)
+class NoiseParameters:
+    """The error of flow; px are standard deviations of one component.
+
+    Attributes
+    ----------
+    frame_px, lasting_px, lasting_frames
+        error of a region in a frame: the part that is new in each, the part that lasts, and for how long (frames, standard
+        deviation of the Gaussian that smooths it).
+    together
+        share of these errors' variance that all regions have in common, the nose left out.
+    flow_px
+        error of one flow alone.
+    slope, slope_spread
+        share of the motion that is measured: mean, and standard deviation over the regions of a recording.
+    flow_slope_spread
+        standard deviation of that share from window to window.
+    strength
+        range of the factor by which the errors of a whole recording are larger or smaller.
+    lost_px, lost_share
+        motion in a window from which on flow saturates, least and most; share of the recordings in which it does.
+    """
+
+    frame_px: float = 0.02
+    lasting_px: float = 0.04
+    lasting_frames: float = 6.0
+    together: float = 0.2
+    flow_px: float = 0.01
+    slope: float = 0.95
+    slope_spread: float = 0.1
+    flow_slope_spread: float = 0.03
+    strength: tuple[float, float] = (0.5, 3.0)
+    lost_px: tuple[float, float] = (5.0, 14.0)
+    lost_share: float = 0.4
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """What is drawn once for N recordings: ``noise`` [N], ``slope`` [N, 10] and ``lost`` [N], px (infinite for never)."""
+
+    noise: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    lost: NDArray[np.float64]
+
+
+def draw_strengths(rng: np.random.Generator, count: int, params: NoiseParameters = NoiseParameters()) -> Strengths:
+    """Draw how strong the errors of ``count`` recordings are."""
+    low, high = np.log(params.strength)
+    slope = params.slope + rng.normal(0, params.slope_spread, (count, N_ROIS))
+    lost = np.where(rng.random(count) < params.lost_share, rng.uniform(*params.lost_px, count), np.inf)
+    return Strengths(np.exp(rng.uniform(low, high, count)), np.clip(slope, 0.3, 1.4), lost)
+
+
+def with_frame_errors(
+    rng: np.random.Generator, tracks: Array, drawn: Strengths, params: NoiseParameters = NoiseParameters()
+) -> Array:
+    """Return tracks [N, T, 11, 2] with the errors that belong to a frame."""
+    lasting = rng.standard_normal(tracks.shape, np.float32)
+    lasting = gaussian_filter1d(lasting, params.lasting_frames, axis=1, mode="wrap")
+    lasting *= params.lasting_px * np.sqrt(2 * np.sqrt(np.pi) * params.lasting_frames)  # back to deviation 1
+    error = lasting + params.frame_px * rng.standard_normal(tracks.shape, np.float32)
+    common = error[:, :, :1] * np.float32(np.sqrt(params.together))
+    rest = error * np.float32(np.sqrt(1 - params.together))
+    rest[:, :, :N_ROIS] += common
+    return np.asarray(tracks + rest * np.float32(drawn.noise)[:, None, None, None], np.float32)
+
+
+def measured(
+    rng: np.random.Generator, motion: Array, drawn: Strengths, params: NoiseParameters = NoiseParameters()
+) -> Array:
+    """Return snippets [N, M, 17, 10, 2] from the motion in windows: shrunk, and with the errors of single flows."""
+    n, m = motion.shape[:2]
+    slope = drawn.slope[:, None] + rng.normal(0, params.flow_slope_spread, (n, m, N_ROIS))
+    found = motion * np.float32(slope)[:, :, None, :, None]
+    length = np.linalg.norm(found, axis=-1, keepdims=True)
+    found /= (1 + (length / np.float32(drawn.lost)[:, None, None, None, None]) ** 4) ** np.float32(0.25)
+    own = rng.standard_normal(found.shape, np.float32) * np.float32(params.flow_px * drawn.noise)[:, None, None, None, None]
+    own[:, :, 0] = 0
+    return np.asarray(found + own, np.float32)
