@@ -88,7 +88,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float, shape: tuple
 
 def _expressions(rng: np.random.Generator, faces: MadeFaces, length_s: float) -> _Drawn:
     shape = (len(faces.positions), PLACES)
-    micro = rng.random(shape) < 0.35
+    micro = rng.random(shape) < 0.5
     rise, fall = _log_uniform(rng, 0.1, 1.0, shape), _log_uniform(rng, 0.15, 1.5, shape)
     hold = np.where(rng.random(shape) < 0.4, 0.0, rng.uniform(0, 3, shape))
     short = rise + hold + fall
@@ -102,7 +102,7 @@ def _expressions(rng: np.random.Generator, faces: MadeFaces, length_s: float) ->
         np.where(micro, whole * (1 - top) * (1 - share), fall * stretch),
     )
     amplitude = np.where(micro, _log_uniform(rng, 0.3, 3, shape), _log_uniform(rng, 0.8, 12, shape))
-    expected = rng.choice([0, 1, 3, 4.5], (shape[0], 1), p=(0.15, 0.15, 0.4, 0.3)) / PLACES
+    expected = rng.choice([0, 1, 3, 4.5], (shape[0], 1), p=(0.15, 0.15, 0.3, 0.4)) / PLACES
     there = rng.random(shape) < expected
     onset = rng.uniform(-0.5, length_s, shape)
     back = np.where(rng.random(shape) < 0.15, rng.uniform(-0.1, 0.25, shape), 0.0)  # where it ends, share of the apex

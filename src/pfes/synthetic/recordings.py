@@ -11,6 +11,7 @@ from pfes.synthetic.noise import NoiseParameters, draw_strengths, measured, with
 from pfes.synthetic.snippets import Array, window_motion
 
 FPS = 30.0
+MICRO_WEIGHT = 3
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,22 @@ def draw_recordings(
     frames: int | None = None,
     noise: NoiseParameters = NoiseParameters(),
 ) -> Recordings:
-    """Draw ``count`` recordings of ``seconds`` at FPS; ``frames`` of each are drawn too, None takes all."""
+    """Draw ``count`` recordings of ``seconds`` at FPS; ``frames`` of each are drawn too, None takes all.
+
+    A frame of a micro-expression is drawn MICRO_WEIGHT times as often as another, since there are few.
+    """
     length = round(seconds * FPS)
     moving = draw_motion(rng, draw_faces(rng, count), length, FPS)
     drawn = draw_strengths(rng, count, noise)
     tracks = with_frame_errors(rng, moving.tracks, drawn, noise)
-    chosen = np.tile(np.arange(length), (count, 1)) if frames is None else rng.integers(0, length, (count, frames))
+    every = np.tile(np.arange(length), (count, 1))
+    chosen = every if frames is None else _draw_frames(rng, moving.inside, frames)
     snippets = measured(rng, window_motion(tracks, chosen), drawn, noise)
     rows = np.arange(count)[:, None]
     return Recordings(chosen, snippets, moving.inside[rows, chosen], moving.counts[rows, chosen], moving.expressions)
+
+
+def _draw_frames(rng: np.random.Generator, inside: NDArray[np.bool_], frames: int) -> NDArray[np.int64]:
+    share = np.cumsum(np.where(inside[..., 1], MICRO_WEIGHT, 1), axis=1, dtype=np.float64)
+    wanted = rng.random((len(inside), frames)) * share[:, -1:]
+    return np.asarray((share[:, None] <= wanted[..., None]).sum(-1), np.int64)
