@@ -37,7 +37,7 @@ class Motion:
     Parameters
     ----------
     tracks : float32 [N, T, 11, 2], px.
-    expressions : int64 [E, 5], recording, class (0 macro, 1 micro), onset, apex, offset.
+    expressions : int64 [E, 5], recording, class (0 macro, 1 micro), onset, apex, offset; those that can be seen.
     inside : bool [N, T, 2], frames of an expression of each class.
     counts : bool [N, T], frames that teach something: not the middle of a long hold, which no window sees, nor the edges of
         an expression, nor one that is too small to be seen.
@@ -156,7 +156,7 @@ def _labels(drawn: _Drawn, curves: Array) -> tuple[NDArray[np.bool_], NDArray[np
     others = (seen & ~still & ~small & ~edge).any(1)  # another one that is seen well
     counts = ~((still | small | edge).any(1) & ~others)
     rows = []
-    for n, i in np.argwhere(seen.any(-1)):
+    for n, i in np.argwhere((seen & ~small).any(-1)):
         frames = np.flatnonzero(seen[n, i])
         apex = frames[curves[n, i, frames].argmax()]
         rows.append((n, int(drawn.micro[n, i]), frames[0], apex, frames[-1]))

@@ -38,7 +38,8 @@ class NoiseParameters:
     flow_px
         error of one flow alone.
     slope, slope_spread
-        share of the motion that is measured: mean, and standard deviation over the regions of a recording.
+        share of the motion that is measured: mean, and standard deviation over the regions of a recording (exponential, to
+        the lower side).
     flow_slope_spread
         standard deviation of that share from window to window.
     turn_spread
@@ -53,8 +54,8 @@ class NoiseParameters:
     lasting_px: float = 0.06
     lasting_frames: float = 16.0
     flow_px: float = 0.015
-    slope: float = 0.97
-    slope_spread: float = 0.06
+    slope: float = 0.93
+    slope_spread: float = 0.1
     flow_slope_spread: float = 0.03
     turn_spread: float = 0.05
     strength: tuple[float, float] = (0.5, 3.0)
@@ -87,10 +88,10 @@ class Strengths:
 def draw_strengths(rng: np.random.Generator, count: int, params: NoiseParameters = NoiseParameters()) -> Strengths:
     """Draw how strong the errors of ``count`` recordings are."""
     low, high = np.log(params.strength)
-    slope = params.slope + rng.normal(0, params.slope_spread, (count, N_ROIS))
+    slope = params.slope + params.slope_spread * (1 - rng.exponential(1, (count, N_ROIS)))
     lost = np.where(rng.random(count) < params.lost_share, rng.uniform(*params.lost_px, count), np.inf)
     turn = rng.normal(0, params.turn_spread, (count, N_ROIS))
-    return Strengths(np.exp(rng.uniform(low, high, count)), np.clip(slope, 0.3, 1.4), turn, lost)
+    return Strengths(np.exp(rng.uniform(low, high, count)), np.clip(slope, 0.3, None), turn, lost)
 
 
 def with_frame_errors(

@@ -40,6 +40,7 @@ from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import learned
 from pfes.network.parameters import ModelParameters
 from pfes.training import checkpoint
+from pfes.training.box import take_weights
 from pfes.training.model import CHUNK, SpottingModel, choose_device, reproducible
 from pfes.training.step import Outcome, features_of, mirrored_maybe, on_device, step
 
@@ -97,6 +98,7 @@ def train(
     *,
     validation: Sequence[TrainingVideo] = (),
     source: SpottingModel | None = None,
+    start: SpottingModel | None = None,
     state_path: Path | None = None,
 ) -> Trained:
     """Train one model.
@@ -107,6 +109,7 @@ def train(
     progress : called with the log's row and the model after each epoch.
     validation : videos of subjects that are neither trained on nor tested, for ``epoch_choice`` and ``early_stop``.
     source : model whose SpotFormer, frozen, the features of a cached training come from.
+    start : model that training begins from, of the same size; None where ``params.start`` is random.
     state_path : where the state is written after each epoch, and from where an interrupted training goes on.
 
     Raises
@@ -115,15 +118,19 @@ def train(
         No video or no point, a point beyond its video, no validation video where one is needed, or a loss that is not
         finite (video, epoch and terms named).
     """
-    _check(videos, validation, params, source)
+    _check(videos, validation, params, source, start)
     device = choose_device(params.device)
     with reproducible(seed, deterministic=params.deterministic), _writer(params, state_path) as write:
         model = SpottingModel(model_params, params.method)
         if source is not None:
             model.spotformer.load_state_dict(source.spotformer.state_dict())
             model.method.take_over(model.head, source.head)
-        start = None if source is None else source.state_dict()
-        mark = checkpoint.fingerprint([*videos, *validation], [model_params, params], seed, start)
+        if start is not None:
+            take_weights(model, start)
+        begun = source or start
+        mark = checkpoint.fingerprint(
+            [*videos, *validation], [model_params, params], seed, None if begun is None else begun.state_dict()
+        )
         state = begin(model.to(device), params, seed)
         features_from = features_of(model, params)
         loaded, checked = ([on_device(video, device) for video in part] for part in (videos, validation))
@@ -151,7 +158,7 @@ def train(
 def begin(model: SpottingModel, params: TrainingParameters, seed: int) -> State:
     """Return the state before the first epoch: ``model`` on its device, optimiser, schedule, order of videos."""
     kind = torch.optim.AdamW if model.method.decoupled_decay else torch.optim.Adam
-    if params.cached is not None:
+    if params.frozen:
         model.spotformer.requires_grad_(False)
     trained, head = (
         [parameter for parameter in part.parameters() if parameter.requires_grad] for part in (model, model.head)
@@ -181,7 +188,7 @@ def _epoch(
 ) -> Row:
     """Train one epoch, move ``state`` to the next one and return the row of the log."""
     started, epoch, model = time.perf_counter(), state.epoch, state.model.train()
-    if params.cached is not None:
+    if params.frozen:
         model.spotformer.eval()
     loaded = model.method.before_epoch(model.head, _clean(model, features_from), loaded, epoch, params, state.memory)
     batches = (
@@ -315,7 +322,10 @@ def _check(
     validation: Sequence[TrainingVideo],
     params: TrainingParameters,
     source: SpottingModel | None,
+    start: SpottingModel | None,
 ) -> None:
+    if (params.start == "random") != (start is None):
+        raise InputError(f"training: start is {params.start}, but a model to begin from was{'' if start else ' not'} given")
     if not videos:
         raise InputError("training: no usable video of any training subject; a fold needs at least one other subject")
     if not any(len(video.point_frames) for video in videos):
