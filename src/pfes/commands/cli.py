@@ -40,7 +40,7 @@ def spot(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results; of several recordings one folder each below it.")],
     model: Annotated[
-        str, typer.Option(help="A run folder such as results/demo, one model.pt, none (no training), or baseline.")
+        str, typer.Option(help="A run folder such as results/demo, one model.pt, none (no training), box (trained on made motion), or baseline.")
     ] = "none",
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
