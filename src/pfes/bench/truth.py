@@ -112,6 +112,7 @@ def _quantiles(name: str, error: NDArray[np.floating]) -> dict[str, float]:
 
 
 def video_ids(demo: DemoParameters) -> Iterator[str]:
+    """Yield the names of the videos of a demo dataset."""
     return (video.video_id for video in plan(demo, "")[0])
 
 

@@ -40,7 +40,10 @@ def spot(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results; of several recordings one folder each below it.")],
     model: Annotated[
-        str, typer.Option(help="A run folder such as results/demo, one model.pt, none (no training), box (trained on made motion), or baseline.")
+        str,
+        typer.Option(
+            help="A run folder such as results/demo, one model.pt, none (no training), box (trained on made motion), or baseline."
+        ),
     ] = "none",
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     fps: Annotated[float, typer.Option(help="Native frames per second; 0: what the file says.")] = 0.0,
@@ -194,7 +197,9 @@ def learn(
 def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for model.pt and model.json, its card.")],
     width: Annotated[int, typer.Option(min=4, help="Channels of the network: 32 is what comes with pfes.")] = 32,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; else those of the model in the box.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps; else those of the model in the box.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and of all that is made.")] = 0,
 ) -> None:
     """Train a network on made motion, without any video: a prior of how faces move. Goes on where it was interrupted."""

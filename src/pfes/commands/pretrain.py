@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,9 +42,10 @@ def write_pretrained(out: Path, model_params: ModelParameters, params: PretrainP
     model, losses = pretrain(model_params, params, seed, state_path=state_path)
     settings = {"model": asdict(model_params), "pretraining": asdict(params), "seed": seed}
     made = provenance.record("pretrain", settings, [])
-    stages = (SamplingParameters(), FaceParameters(), FlowParameters(), SnippetParameters())
-    names = ("sampling", "faces", "flow", "snippets")
-    spotting = {name: asdict(one) for name, one in zip(names, stages, strict=True)} | {"spot": SPOT}
+    spotting = {
+        "sampling": asdict(SamplingParameters()), "faces": asdict(FaceParameters()), "flow": asdict(FlowParameters()),
+        "snippets": asdict(SnippetParameters()), "spot": SPOT,
+    }  # fmt: skip
     meta = {
         "model": asdict(model_params), "training": values_of(TrainingParameters()), "pretraining": asdict(params),
         "seed": seed, "experiment": "box", "held_out": [], "validation_subjects": [], "train_subjects": [],
@@ -61,7 +61,7 @@ def write_pretrained(out: Path, model_params: ModelParameters, params: PretrainP
         **settings,
         "loss": round(losses[-1], 4),
         "sha256": provenance.file_digest(out / "model.pt"),
-        "measured_on": {"made recordings never trained on": tested(model, seed)},
+        "measured_on": {"made recordings never trained on": found_in_made(model, seed)},
         "made": made,
     }
     with store.atomic(out / "model.json") as temporary:
@@ -70,10 +70,10 @@ def write_pretrained(out: Path, model_params: ModelParameters, params: PretrainP
     return card
 
 
-def tested(model: SpottingModel, seed: int, spot: Mapping[str, Any] = SPOT) -> dict[str, Any]:
+def found_in_made(model: SpottingModel, seed: int) -> dict[str, Any]:
     """Return what ``model`` finds in TESTED made recordings: hits, false alarms and misses (strict), per class."""
     made = draw_recordings(np.random.default_rng([seed, TEST_STREAM]), TESTED, TESTED_S)
-    params, found = spot_parameters(spot), []
+    params, found = spot_parameters(SPOT), []
     for index, snippets in enumerate(made.snippets):
         _, intensity, scores = predict(model, snippets)
         curves = {

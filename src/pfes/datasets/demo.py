@@ -66,7 +66,10 @@ class DemoParameters:
         (0.6, 1.2), "range of the displacement of micro-expressions at the apex, px of the crop at 128 px"
     )
     hold_s: float = setting(
-        0.0, "longest time that a macro-expression is held at its apex, s; drawn for each from 0 on", minimum=0, maximum=10
+        0.0,
+        "longest time that a macro-expression is held at its apex, s; drawn for each from 0 on",
+        minimum=0,
+        maximum=10,
     )
     head_motion: float = setting(1.0, "scale of head motion; 0 is none")
     blinks: float = setting(1.0, "scale of the number of blinks; 0 is none")

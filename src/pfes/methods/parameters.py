@@ -80,7 +80,12 @@ class TrainingParameters(Sections):
     )
 
     def __post_init__(self) -> None:
-        choices = (("precision", Precision), ("epoch_choice", EpochChoice), ("start", Start), ("start_layers", StartLayers))
+        choices = (
+            ("precision", Precision),
+            ("epoch_choice", EpochChoice),
+            ("start", Start),
+            ("start_layers", StartLayers),
+        )
         for name, allowed in choices:
             value, known = getattr(self, name), get_args(allowed)
             if value not in known:
@@ -88,11 +93,15 @@ class TrainingParameters(Sections):
         if self.compile and self.chunk_frames is not None:
             raise InputError("training: compile and chunk_frames exclude each other; set one of them back")
         if self.start != "random" and self.cached is not None:
-            raise InputError("training: a cached training has its SpotFormer from there; set start to random, or cached to null")
+            raise InputError(
+                "training: a cached training has its SpotFormer from there; set start to random, or cached to null"
+            )
         if self.start == "random" and (self.epochs == 0 or self.start_layers == "heads"):
             raise InputError("training: epochs 0 and start_layers heads keep weights that are random; set start to box")
         if self.epochs == 0 and self.validates:
-            raise InputError("training: with epochs 0 there is none to choose; set epoch_choice: last and early_stop: null")
+            raise InputError(
+                "training: with epochs 0 there is none to choose; set epoch_choice: last and early_stop: null"
+            )
         if self.cached is not None and self.mirror > 0:
             raise InputError("training: cached features are of videos as they are; set mirror to 0, or cached to null")
 

@@ -75,7 +75,7 @@ def mean_actions() -> Array:
     for action, moves in enumerate(ACTIONS.values()):
         for region, way in moves.items():
             found[action, 0, region] = way if region in _PARTNER else np.divide(way, 2)
-    found[:, 1] = found[:, 0][:, MIRROR] * np.float32([-1, 1])
+    found[:, 1] = found[:, 0][:, MIRROR] * np.array([-1, 1], np.float32)
     return found
 
 

@@ -13,6 +13,7 @@ space under a turning head.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,8 +108,8 @@ def _expressions(rng: np.random.Generator, faces: MadeFaces, length_s: float) ->
     onset = rng.uniform(-0.5, length_s, shape)
     back = np.where(rng.random(shape) < 0.15, rng.uniform(-0.1, 0.25, shape), 0.0)  # where it ends, share of the apex
     moved = _moved(rng, faces, shape) * (amplitude * there)[..., None, None]
-    values = (np.asarray(one, np.float32) for one in (onset, rise, hold, fall, back, moved))
-    return _Drawn(*values, micro, there)
+    onset, rise, hold, fall, back, moved = (_f32(one) for one in (onset, rise, hold, fall, back, moved))
+    return _Drawn(onset, rise, hold, fall, back, moved, micro, there)
 
 
 def _moved(rng: np.random.Generator, faces: MadeFaces, shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -133,10 +134,10 @@ def _curves(rng: np.random.Generator, drawn: _Drawn, seconds: Array) -> Array:
     """Return the activation [N, I, T] of expressions."""
     shape = (*drawn.onset.shape, 1)
     since = seconds - drawn.onset[..., None]
-    up = smooth_step(since / drawn.rise[..., None]) ** np.float32(rng.uniform(0.8, 1.5, shape))
+    up = smooth_step(since / drawn.rise[..., None]) ** _f32(rng.uniform(0.8, 1.5, shape))
     left = (since - (drawn.rise + drawn.hold)[..., None]) / drawn.fall[..., None]
-    down = smooth_step(np.clip(left, 0, 1) ** np.float32(rng.uniform(0.65, 1.0, shape)))
-    sway = 1 + np.float32(rng.uniform(0, 0.06, shape)) * np.sin(since * np.float32(rng.uniform(2, 8, shape)))
+    down = smooth_step(np.clip(left, 0, 1) ** _f32(rng.uniform(0.65, 1.0, shape)))
+    sway = 1 + _f32(rng.uniform(0, 0.06, shape)) * np.sin(since * _f32(rng.uniform(2, 8, shape)))
     found = up * (1 - down * (1 - drawn.back[..., None])) * sway
     return np.asarray(found, np.float32)
 
@@ -178,8 +179,8 @@ def _episodes(rng: np.random.Generator, shape: tuple[int, int], seconds: Array, 
     """Return [N, K, T] from 0 to 1: K episodes that fade in and out, there in a share of the recordings."""
     start, length = rng.uniform(-1, seconds[-1] + 1, shape), rng.uniform(0.6, most_s, shape)
     there = rng.random((shape[0], 1)) < share
-    since = seconds - np.float32(start)[..., None]
-    fade = np.minimum(since, np.float32(length)[..., None] - since) / 0.2
+    since = seconds - _f32(start)[..., None]
+    fade = np.minimum(since, _f32(length)[..., None] - since) / 0.2
     return np.asarray(np.clip(fade, 0, 1) * there[..., None], np.float32)
 
 
@@ -195,12 +196,12 @@ def _talking(rng: np.random.Generator, faces: MadeFaces, seconds: Array) -> Arra
     tracks = np.zeros((count, len(seconds), 11, 2), np.float32)
     for share, low, high, most_s, strongest in ((0.4, 2.0, 6.0, 6.0, 4.0), (0.1, 0.8, 2.0, 8.0, 5.0)):
         when = _episodes(rng, (count, 2), seconds, share, most_s).max(1)  # (N, T)
-        strength = np.float32(_log_uniform(rng, 0.4, strongest, (count, 1)))
-        pace = np.float32(rng.uniform(low, high, (count, 1)))
+        strength = _f32(_log_uniform(rng, 0.4, strongest, (count, 1)))
+        pace = _f32(rng.uniform(low, high, (count, 1)))
         rate = np.clip(pace * (1 + 0.35 * _noise(rng, (count, len(seconds)), 0.2 * fps)), 0.5 * low, 1.3 * high)
         phase = 2 * np.pi * np.cumsum(rate, -1) / fps
         loud = np.clip(0.6 + 0.4 * _noise(rng, (count, len(seconds)), 0.15 * fps), 0, 1.5)
-        share_of = np.float32(rng.uniform(0.05, 0.5, (count, len(_MOUTH), 1)))
+        share_of = _f32(rng.uniform(0.05, 0.5, (count, len(_MOUTH), 1)))
         share_of[:, 0] = 1
         ways = [loud * (1 - np.cos(phase)) / 2]
         ways += [_noise(rng, (count, len(seconds)), fps / rng.uniform(4, 14)) for _ in _MOUTH[1:]]
@@ -215,7 +216,7 @@ def _blinks(rng: np.random.Generator, faces: MadeFaces, seconds: Array) -> Array
     places = int(len(seconds) * (seconds[1] - seconds[0]) / 2) + 1
     start = rng.uniform(0, seconds[-1], (count, places))
     there = rng.random((count, places)) < rng.uniform(0.1, 0.9, (count, 1))
-    since = (seconds - np.float32(start)[..., None]) * np.float32(rng.uniform(0.7, 1.3, (count, places, 1)))
+    since = (seconds - _f32(start)[..., None]) * _f32(rng.uniform(0.7, 1.3, (count, places, 1)))
     closure = (np.interp(since, _BLINK_S, _BLINK) * there[..., None]).max(1)
     moved = np.zeros((count, 11, 2), np.float32)
     moved[:, :6, 1] = rng.uniform(-0.1, 0.6, (count, 1)) * rng.uniform(0.3, 1, (count, 6))
@@ -227,8 +228,8 @@ def _blinks(rng: np.random.Generator, faces: MadeFaces, seconds: Array) -> Array
 def _gaze(rng: np.random.Generator, faces: MadeFaces, seconds: Array) -> Array:
     """Return the tracks of gaze: brows step by up to .3 px with the eyes, and stay there for a while."""
     count = len(faces.positions)
-    start = np.float32(rng.uniform(0, seconds[-1], (count, 8, 1)))
-    steps = smooth_step((seconds - start) / np.float32(rng.uniform(0.05, 0.3, (count, 8, 1))))
+    start = _f32(rng.uniform(0, seconds[-1], (count, 8, 1)))
+    steps = smooth_step((seconds - start) / _f32(rng.uniform(0.05, 0.3, (count, 8, 1))))
     moved = np.zeros((count, 8, 11, 2), np.float32)
     moved[:, :, :6] = rng.normal(0, 0.07, (count, 8, 1, 2)) + rng.normal(0, 0.03, (count, 8, 6, 2))
     moved *= rng.random((count, 1, 1, 1)) < 0.6
@@ -239,7 +240,7 @@ def _drift(rng: np.random.Generator, faces: MadeFaces, seconds: Array) -> Array:
     """Return the tracks of muscles that slowly change their tone: up to half a px over seconds."""
     count, fps = len(faces.positions), 1 / (seconds[1] - seconds[0])
     chosen = rng.integers(0, len(NAMES), (count, 3))
-    curves = _noise(rng, (count, 3, len(seconds)), 1.5 * fps) * np.float32(rng.uniform(0, 0.3, (count, 3, 1)))
+    curves = _noise(rng, (count, 3, len(seconds)), 1.5 * fps) * _f32(rng.uniform(0, 0.3, (count, 3, 1)))
     own = faces.actions[np.arange(count)[:, None], chosen].sum(2)
     return np.asarray(np.einsum("nat,narc->ntrc", curves, own, optimize=True), np.float32)
 
@@ -252,8 +253,8 @@ def _turned(rng: np.random.Generator, faces: MadeFaces, tracks: Array, seconds: 
         weight * _noise(rng, (count, 6, len(seconds)), sigma_s * fps)
         for sigma_s, weight in ((1.2, 1.0), (0.25, 0.12), (0.1, 0.02))
     )
-    start = np.float32(rng.uniform(0, seconds[-1], (count, 4, 1, 1)))
-    ramps = smooth_step((seconds - start) / np.float32(rng.uniform(0.25, 0.8, (count, 4, 1, 1))))
+    start = _f32(rng.uniform(0, seconds[-1], (count, 4, 1, 1)))
+    ramps = smooth_step((seconds - start) / _f32(rng.uniform(0.25, 0.8, (count, 4, 1, 1))))
     steps = rng.normal(0, 1.2, (count, 4, 6, 1)) * (rng.random((count, 4, 1, 1)) < 0.5)
     nods = np.sin(2 * np.pi * rng.uniform(0.7, 2.5, (count, 1, 1)) * seconds) * np.isin(np.arange(6), (4, 5))[:, None]
     nodding = _episodes(rng, (count, 1), seconds, 0.1, 4) * rng.uniform(0.5, 3, (count, 6, 1))
@@ -274,3 +275,7 @@ def _turned(rng: np.random.Generator, faces: MadeFaces, tracks: Array, seconds: 
         axis=-1,
     )
     return np.asarray(turned * PX, np.float32)
+
+
+def _f32(values: NDArray[Any]) -> Array:
+    return np.asarray(values, np.float32)

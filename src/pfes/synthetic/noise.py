@@ -13,6 +13,7 @@ figures. ``strength`` spreads them: no recording is like the rendered ones.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,10 +103,10 @@ def with_frame_errors(
     lasting = rng.standard_normal(shape, np.float32)
     kept = np.float32(np.exp(-1 / params.lasting_frames))
     lasting[:, 1:] *= np.sqrt(1 - kept**2)
-    lasting = params.lasting_px * lfilter(np.float32([1]), np.array([1, -kept]), lasting, axis=1).astype(np.float32)
+    lasting = params.lasting_px * lfilter(np.ones(1), np.array([1, -kept]), lasting, axis=1).astype(np.float32)
     parts = lasting + params.frame_px * rng.standard_normal(shape, np.float32)
     error = np.einsum("ntkc,kr->ntrc", parts, LOADINGS, optimize=True)
-    return np.asarray(tracks + error * np.float32(drawn.noise)[:, None, None, None], np.float32)
+    return np.asarray(tracks + error * _f32(drawn.noise)[:, None, None, None], np.float32)
 
 
 def measured(
@@ -114,11 +115,15 @@ def measured(
     """Return snippets [N, M, 17, 10, 2] from the motion in windows: shrunk, and with the errors of single flows."""
     n, m = motion.shape[:2]
     slope = drawn.slope[:, None] + rng.normal(0, params.flow_slope_spread, (n, m, N_ROIS))
-    turn = np.float32(drawn.turn)[:, None, None]
+    turn = _f32(drawn.turn)[:, None, None]
     x, y = motion[..., 0], motion[..., 1]
-    found = np.stack([x - turn * y, y + turn * x], axis=-1) * np.float32(slope)[:, :, None, :, None]
+    found = np.stack([x - turn * y, y + turn * x], axis=-1) * _f32(slope)[:, :, None, :, None]
     length = np.linalg.norm(found, axis=-1, keepdims=True)
-    found /= (1 + (length / np.float32(drawn.lost)[:, None, None, None, None]) ** 4) ** np.float32(0.25)
-    own = rng.standard_normal(found.shape, np.float32) * np.float32(params.flow_px * drawn.noise)[:, None, None, None, None]
+    found /= (1 + (length / _f32(drawn.lost)[:, None, None, None, None]) ** 4) ** np.float32(0.25)
+    own = rng.standard_normal(found.shape, np.float32) * _f32(params.flow_px * drawn.noise)[:, None, None, None, None]
     own[:, :, 0] = 0
     return np.asarray(found + own, np.float32)
+
+
+def _f32(values: NDArray[Any]) -> Array:
+    return np.asarray(values, np.float32)

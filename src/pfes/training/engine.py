@@ -325,7 +325,9 @@ def _check(
     start: SpottingModel | None,
 ) -> None:
     if (params.start == "random") != (start is None):
-        raise InputError(f"training: start is {params.start}, but a model to begin from was{'' if start else ' not'} given")
+        raise InputError(
+            f"training: start is {params.start}, but a model to begin from was{'' if start else ' not'} given"
+        )
     if not videos:
         raise InputError("training: no usable video of any training subject; a fold needs at least one other subject")
     if not any(len(video.point_frames) for video in videos):

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +35,12 @@ WARM = 0.05  # share of the steps in which the learning rate rises
 class PretrainParameters:
     """How a network is trained on made motion."""
 
-    steps: int = setting(1800, "optimiser steps", minimum=1)
+    steps: int = setting(1600, "optimiser steps", minimum=1)
     recordings: int = setting(32, "made recordings of a step, each of its own face", minimum=1)
     frames: int = setting(10, "frames that are taken of each", minimum=1)
     seconds: float = setting(12.0, "length of a made recording, s", minimum=2)
     learning_rate: float = setting(3e-3, "highest learning rate of Adam; it rises and falls along a cosine", minimum=0)
-    keep_every: int = setting(100, "steps after which the state is written", minimum=1)
+    keep_every: int = setting(50, "steps after which the state is written", minimum=1)
 
 
 class Pretrained(NamedTuple):
@@ -71,7 +71,7 @@ def pretrain(
         optimiser = torch.optim.Adam(model.parameters(), lr=params.learning_rate, fused=True)
         schedule = LambdaLR(optimiser, lambda step: rate(step, params.steps))
         generator, losses, done = torch.Generator(), [], 0
-        mark = checkpoint.fingerprint([], [model_params, params], seed, None)
+        mark = checkpoint.fingerprint([], [model_params, params], seed, None, __name__)
         saved = checkpoint.load_checkpoint(state_path, mark) if state_path else None
         if saved is not None:
             model.load_state_dict(saved["model"])
@@ -94,13 +94,19 @@ def pretrain(
             recent.append(float(loss.detach()))
             if (step + 1) % params.keep_every == 0 or step + 1 == params.steps:
                 losses.append(float(np.mean(recent)))
-                LOG.info("step %d of %d: loss %.4f, %.0f s", step + 1, params.steps, losses[-1], time.process_time() - started)
+                LOG.info(
+                    "step %d of %d: loss %.4f, %.0f s",
+                    step + 1,
+                    params.steps,
+                    losses[-1],
+                    time.process_time() - started,
+                )
                 if progress is not None:
                     progress(step + 1, losses[-1])
                 recent = []
                 if state_path is not None:
-                    parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
-                    state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
+                    parts: dict[str, Any] = {"model": model, "optimiser": optimiser, "schedule": schedule}
+                    state = {name: part.state_dict() for name, part in parts.items()}
                     state |= {"losses": losses, "done": step + 1, "random": checkpoint.random_state(generator)}
                     checkpoint.save_checkpoint(state_path, mark, state)
     return Pretrained(model.eval(), losses)
