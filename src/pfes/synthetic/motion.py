@@ -108,8 +108,7 @@ def _expressions(rng: np.random.Generator, faces: MadeFaces, length_s: float) ->
     onset = rng.uniform(-0.5, length_s, shape)
     back = np.where(rng.random(shape) < 0.15, rng.uniform(-0.1, 0.25, shape), 0.0)  # where it ends, share of the apex
     moved = _moved(rng, faces, shape) * (amplitude * there)[..., None, None]
-    onset, rise, hold, fall, back, moved = (_f32(one) for one in (onset, rise, hold, fall, back, moved))
-    return _Drawn(onset, rise, hold, fall, back, moved, micro, there)
+    return _Drawn(_f32(onset), _f32(rise), _f32(hold), _f32(fall), _f32(back), _f32(moved), micro, there)
 
 
 def _moved(rng: np.random.Generator, faces: MadeFaces, shape: tuple[int, int]) -> NDArray[np.float64]:
