@@ -98,7 +98,6 @@ def train(
     *,
     validation: Sequence[TrainingVideo] = (),
     source: SpottingModel | None = None,
-    start: SpottingModel | None = None,
     state_path: Path | None = None,
 ) -> Trained:
     """Train one model.
@@ -108,8 +107,8 @@ def train(
     seed : of the weights, the order of videos, dropout and the overlap rule.
     progress : called with the log's row and the model after each epoch.
     validation : videos of subjects that are neither trained on nor tested, for ``epoch_choice`` and ``early_stop``.
-    source : model whose SpotFormer, frozen, the features of a cached training come from.
-    start : model that training begins from, of the same size; None where ``params.start`` is random.
+    source : model whose SpotFormer, frozen, the features of a cached training come from; or the model that training begins
+        from, of the same size, where ``params.start`` is not random.
     state_path : where the state is written after each epoch, and from where an interrupted training goes on.
 
     Raises
@@ -118,19 +117,17 @@ def train(
         No video or no point, a point beyond its video, no validation video where one is needed, or a loss that is not
         finite (video, epoch and terms named).
     """
-    _check(videos, validation, params, source, start)
+    _check(videos, validation, params, source)
     device = choose_device(params.device)
     with reproducible(seed, deterministic=params.deterministic), _writer(params, state_path) as write:
         model = SpottingModel(model_params, params.method)
-        if source is not None:
+        if source is not None and params.start != "random":
+            take_weights(model, source)
+        elif source is not None:
             model.spotformer.load_state_dict(source.spotformer.state_dict())
             model.method.take_over(model.head, source.head)
-        if start is not None:
-            take_weights(model, start)
-        begun = source or start
-        mark = checkpoint.fingerprint(
-            [*videos, *validation], [model_params, params], seed, None if begun is None else begun.state_dict()
-        )
+        start = None if source is None else source.state_dict()
+        mark = checkpoint.fingerprint([*videos, *validation], [model_params, params], seed, start)
         state = begin(model.to(device), params, seed)
         features_from = features_of(model, params)
         loaded, checked = ([on_device(video, device) for video in part] for part in (videos, validation))
@@ -322,12 +319,7 @@ def _check(
     validation: Sequence[TrainingVideo],
     params: TrainingParameters,
     source: SpottingModel | None,
-    start: SpottingModel | None,
 ) -> None:
-    if (params.start == "random") != (start is None):
-        raise InputError(
-            f"training: start is {params.start}, but a model to begin from was{'' if start else ' not'} given"
-        )
     if not videos:
         raise InputError("training: no usable video of any training subject; a fold needs at least one other subject")
     if not any(len(video.point_frames) for video in videos):
@@ -353,5 +345,7 @@ def _check(
             f"training: the method {params.method} goes on from {' or '.join(needed)}; set training.cached to an experiment "
             "of that method"
         )
-    if (params.cached is None) != (source is None):
+    if params.start != "random" and source is None:
+        raise InputError(f"training: start is {params.start}, but no model to begin from was given")
+    if params.start == "random" and (params.cached is None) != (source is None):
         raise InputError("training: a cached training needs a SpotFormer, and only that one; set training.cached")

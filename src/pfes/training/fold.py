@@ -153,7 +153,7 @@ def train_fold(
 
         trained = train(
             videos, model_params, params, seed, after,
-            validation=validating, source=source, start=start_model(params.start, model_params), state_path=state_path,
+            validation=validating, source=source or start_model(params.start, model_params), state_path=state_path,
         )  # fmt: skip
     save_model(folder / "model.pt", trained.model, meta)
     store.write_table(folder / "log.parquet", "log", trained.log, made)
