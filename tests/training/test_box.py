@@ -13,13 +13,14 @@ from pfes.base.config import build, experiment_changes
 from pfes.base.errors import InputError
 from pfes.base.provenance import modules_used
 from pfes.methods.parameters import TrainingParameters
+from pfes.methods.registry import spot_parameters
 from pfes.network.parameters import ModelParameters
 from pfes.spotting.proposal_tables import proposed
-from pfes.methods.registry import spot_parameters
+from pfes.synthetic.recordings import draw_recordings
 from pfes.training import box
 from pfes.training.fold import train
 from pfes.training.model import SpottingModel, load_model, predict
-from pfes.training.pretrain import PretrainParameters, pretrain, rate
+from pfes.training.pretrain import PretrainParameters, loss_of, pretrain, rate
 from tests.conftest import ROOT
 from tests.training_data import MODEL, QUICK, synthetic_video
 
@@ -120,7 +121,9 @@ def test_settings_that_make_no_sense_are_refused(changes, message):
 
 
 def test_a_network_of_another_size_is_refused_with_the_size_that_fits():
-    with pytest.raises(InputError, match=r"x: model.width 8, but .* has model.width 32; set these, or training.start: random"):
+    with pytest.raises(
+        InputError, match=r"x: model.width 8, but .* has model.width 32; set these, or training.start: random"
+    ):
         box.check_size(MODEL, "x")
     with pytest.raises(InputError, match="start is box, but no model to begin from was given"):
         train([synthetic_video(1)], SMALL, from_box(), 3)
@@ -151,7 +154,13 @@ def test_the_learning_rate_rises_and_falls():
     assert np.argmax(rates) in (4, 5) and rates[0] == pytest.approx(0.2) and rates[-1] < 0.001
 
 
-def test_pretraining_learns_to_tell_expressions_from_the_rest():
-    params = replace(TINY, steps=60, recordings=12, learning_rate=1e-2, keep_every=20)
-    losses = pretrain(ModelParameters(width=8, heads=2, head_dropout=0.0), params, 0).losses
-    assert losses[-1] < 0.8 * losses[0]
+def test_frames_that_teach_nothing_have_no_part_in_the_loss():
+    made = draw_recordings(np.random.default_rng(2), 20, 8.0, frames=10)
+    model = SpottingModel(ModelParameters(width=8, heads=2, head_dropout=0.0)).eval()
+    left_out = np.argwhere(~made.counts)
+    assert 0 < len(left_out) < made.counts.size
+    whole = float(loss_of(model, made).detach())
+    for frames, changes in ((left_out, False), (np.argwhere(made.counts)[:5], True)):
+        inside = made.inside.copy()
+        inside[tuple(frames.T)] ^= True
+        assert (float(loss_of(model, replace(made, inside=inside)).detach()) != whole) is changes
