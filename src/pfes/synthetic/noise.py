@@ -59,7 +59,7 @@ class NoiseParameters:
     slope_spread: float = 0.1
     flow_slope_spread: float = 0.03
     turn_spread: float = 0.05
-    strength: tuple[float, float] = (0.5, 3.0)
+    strength: tuple[float, float] = (0.4, 2.5)
     lost_px: tuple[float, float] = (5.0, 14.0)
     lost_share: float = 0.4
 

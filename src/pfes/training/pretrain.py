@@ -35,10 +35,10 @@ WARM = 0.05  # share of the steps in which the learning rate rises
 class PretrainParameters:
     """How a network is trained on made motion."""
 
-    steps: int = setting(1600, "optimiser steps", minimum=1)
+    steps: int = setting(1200, "optimiser steps", minimum=1)
     recordings: int = setting(32, "made recordings of a step, each of its own face", minimum=1)
-    frames: int = setting(10, "frames that are taken of each", minimum=1)
-    seconds: float = setting(12.0, "length of a made recording, s", minimum=2)
+    frames: int = setting(6, "frames that are taken of each", minimum=1)
+    seconds: float = setting(10.0, "length of a made recording, s", minimum=2)
     learning_rate: float = setting(3e-3, "highest learning rate of Adam; it rises and falls along a cosine", minimum=0)
     keep_every: int = setting(50, "steps after which the state is written", minimum=1)
 
