@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from pfes.base import store
 from pfes.base.config import build, experiment_changes
 from pfes.base.errors import InputError
 from pfes.base.provenance import modules_used
@@ -22,7 +23,7 @@ from pfes.training.fold import train
 from pfes.training.model import SpottingModel, load_model, predict
 from pfes.training.pretrain import PretrainParameters, loss_of, pretrain, rate
 from tests.conftest import ROOT
-from tests.training_data import MODEL, QUICK, synthetic_video
+from tests.training_data import MODEL, QUICK, synthetic_video, train_project
 
 torch.set_num_threads(1)
 SMALL = ModelParameters(width=32, heads=2, head_dropout=0.2)
@@ -83,6 +84,15 @@ def trained(params, model=SMALL):
 
 def test_no_epoch_keeps_the_weights_of_the_box():
     assert same(trained(from_box(epochs=0)).state_dict(), load_model(box.MODEL)[0].state_dict())
+
+
+def test_a_fold_without_an_epoch_has_the_box_as_its_model_and_an_empty_log(project):
+    folder, paths = project
+    train_project(folder, paths, params=from_box(epochs=0), model=SMALL)
+    model, meta = load_model(folder / "model.pt", for_subject="s3")
+    assert same(model.state_dict(), load_model(box.MODEL)[0].state_dict()) and meta["training"]["start"] == "box"
+    assert len(store.read_table(folder / "log.parquet", "log")) == 0
+    assert len(store.read_table(folder / "apexes.parquet", "apexes")) == 0
 
 
 def test_heads_alone_leave_spotformer_as_it_is_and_all_layers_do_not():

@@ -37,7 +37,7 @@ DRAWS = 3  # of the clicks that are left out
 SIZES: dict[str, dict[str, Any]] = {
     "small": {
         "model": {"width": 32, "heads": 2, "head_dropout": 0.2},
-        "training": {"start": "box", "epochs": 12, "learning_rate": 1e-3},
+        "training": {"start": "box", "start_layers": "heads", "epochs": 12, "learning_rate": 4e-3},
     },
     "medium": {
         "model": {"width": 96, "heads": 4, "head_dropout": 0.4},
@@ -47,6 +47,13 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 # Where a training is shorter than the paper's: stages and decay of the learning rate in proportion, mirrored steps.
 SHORT: dict[str, Any] = {"weight_decay": 0.0, "mirror": 0.5, "loss": {"smooth": 1.0, "norm": 0.6}}
+SPOT: dict[str, Any] = {  # of a small network that began at random weights
+    "length_first": True,
+    "smooth_frames": 7,
+    "both_classes": False,
+    "class_threshold": 0.2,
+    **{name: {"min_score": 0.4} for name in CLASSES},
+}
 FOLDS = {"small": 4, "medium": 6}  # groups of subjects, where there are more subjects than that
 
 
@@ -112,17 +119,11 @@ def configuration(expressions: Path, videos: Path, size: str, curve: bool) -> di
     """Return the configuration of the workflow for sheets, before they are read."""
     chosen = {name: dict(part) for name, part in SIZES[size].items()}
     if size != "paper":
-        epochs = chosen["training"]["epochs"]
-        gim = {"gaussian_epochs": 2, "theta_epochs": epochs // 2, "half_widths": [[8, 18], [4, 8]]}
+        epochs, begun = chosen["training"]["epochs"], chosen["training"].get("start") == "box"
+        first = {"hard_epochs": 0, "gaussian_epochs": 0} if begun else {"gaussian_epochs": 2}  # it knows where to look
+        gim = {**first, "theta_epochs": epochs // 2, "half_widths": [[8, 18], [4, 8]]}
         chosen["training"] |= {**SHORT, "decay_every": epochs // 3, "gim": gim}
-        limits = {name: {"min_score": 0.4} for name in CLASSES}
-        chosen["spot"] = {
-            "length_first": True,
-            "smooth_frames": 7,
-            "both_classes": False,
-            "class_threshold": 0.2,
-            **limits,
-        }
+        chosen["spot"] = box.SPOT if begun else SPOT
     sheets = {"videos": str(videos.resolve()), "expressions": str(expressions.resolve())}
     from_box = [BOX] if chosen.get("training", {}).get("start") == "box" else []
     experiments = [EXPERIMENT, *from_box, *(["clicks_half", "clicks_quarter"] if curve else [])]
