@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -13,6 +14,8 @@ from pfes.base import store
 from pfes.base.config import build, experiment_changes
 from pfes.base.errors import InputError
 from pfes.base.provenance import modules_used
+from pfes.drawing.comparison_figures import apex_distance_figure
+from pfes.drawing.experiment_data import apex_distances, label_curves
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import spot_parameters
 from pfes.network.parameters import ModelParameters
@@ -92,7 +95,14 @@ def test_a_fold_without_an_epoch_has_the_box_as_its_model_and_an_empty_log(proje
     model, meta = load_model(folder / "model.pt", for_subject="s3")
     assert same(model.state_dict(), load_model(box.MODEL)[0].state_dict()) and meta["training"]["start"] == "box"
     assert len(store.read_table(folder / "log.parquet", "log")) == 0
-    assert len(store.read_table(folder / "apexes.parquet", "apexes")) == 0
+    truth = pd.DataFrame(
+        {"video_id": ["s1_a"], "instance": [0], "class": "macro", "onset": 20, "apex": 30, "offset": 45}
+    )
+    distances = apex_distances({"box": [folder / "apexes.parquet"]}, {"box": [folder / "points.parquet"]}, truth)
+    assert distances.empty and apex_distance_figure(distances).axes
+    points = store.read_table(folder / "points.parquet", "points")
+    curves = label_curves(folder / "model.pt", {"s1_a": paths["s1_a"]}, points, truth, {})
+    assert len(curves) > 0
 
 
 def test_heads_alone_leave_spotformer_as_it_is_and_all_layers_do_not():

@@ -148,7 +148,8 @@ def train(
         assert state.best is not None
         model.load_state_dict(state.best)
         LOG.info("weights of epoch %d, the best on the validation subjects", state.best_epoch + 1)
-    apexes = pd.DataFrame(state.apexes, columns=list(APEX_COLUMNS))
+    whole = dict.fromkeys(("epoch", "point", "apex", "half_width"), "int64")  # also where there is no row
+    apexes = pd.DataFrame(state.apexes, columns=list(APEX_COLUMNS)).astype(whole)
     return Trained(model.cpu().eval(), pd.DataFrame(state.rows), apexes)
 
 
