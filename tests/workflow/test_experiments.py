@@ -125,11 +125,17 @@ BOX = {
     "spot.macro.max_per_video": 1000, "spot.micro.min_frames": 8, "spot.micro.max_frames": 15, "spot.micro.min_score": 0.4,
     "spot.micro.max_per_video": 1000, "spot.micro.max_s": 0.5,
 }  # fmt: skip
-TUNED = {"training.epochs": 12, "training.learning_rate": 1e-3, "training.weight_decay": 0.0, "training.decay_every": 4}
+HEADS = {
+    "training.start_layers": "heads", "training.epochs": 12, "training.learning_rate": 4e-3, "training.weight_decay": 0.0,
+    "training.decay_every": 4, "training.mirror": 0.5, "training.gim.hard_epochs": 0, "training.gim.gaussian_epochs": 0,
+    "training.gim.theta_epochs": 6, "training.gim.half_widths": [[8, 18], [4, 8]], "training.loss.smooth": 1.0,
+    "training.loss.norm": 0.6,
+}  # fmt: skip
+ALL_LAYERS = {"training.start_layers": "all", "training.epochs": 8, "training.learning_rate": 3e-4}
 CHANGES |= {
     "box": BOX | {"training.epochs": 0},
-    "box_tuned": BOX | TUNED | {"training.start_layers": "all"},
-    "box_heads": BOX | TUNED | {"training.start_layers": "heads"},
+    "box_heads": BOX | HEADS,
+    "box_tuned": BOX | HEADS | ALL_LAYERS,
 }
 SAME_AS_DEFAULT = {"journal", "labels_gim", "overlap_random", "kc_32", "points_gaussian"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
