@@ -58,6 +58,7 @@ OTHER = {  # where a step from the default is refused
 NOT_ALONE = {
     "faces.backend",
     "training.cached",
+    "training.start",
     "training.start_layers",
     "training.epoch_choice",
     "training.early_stop",

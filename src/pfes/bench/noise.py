@@ -92,13 +92,15 @@ def figure(real: dict[str, Any], model: dict[str, Any]) -> Figure:
 
 
 def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Return the correlation about 0 where both are known; NaN where nothing is."""
+    """Return the correlation about 0 where both are known; NaN where nothing is, or nothing but 0."""
     known = np.isfinite(a) & np.isfinite(b)
     if not known.any():
         return float("nan")
     a, b = a[known], b[known]
-    return float((a * b).mean() / np.sqrt((a**2).mean() * (b**2).mean()))
+    power = float(np.sqrt((a**2).mean() * (b**2).mean()))
+    return float((a * b).mean()) / power if power else float("nan")
 
 
 def _mean(values: list[float]) -> float:
-    return float(np.nanmean(values))
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
