@@ -34,7 +34,7 @@ def test_shipped_experiments_pass(path):
         ({"sead": [1]}, r"unknown key 'sead'; did you mean 'seeds'\?"),
         ({"flow": {"zzz": 1}}, r"unknown key 'flow.zzz'; expected one of method, size, recentre, device"),
         ({"flow": {"method": "lucas"}}, r"flow.method: 'lucas' is not one of"),
-        ({"training": {"epochs": 0}}, r"training.epochs: 0 is less than the minimum of 1"),
+        ({"training": {"epochs": -1}}, r"training.epochs: -1 is less than the minimum of 0"),
         ({"folds": {"scheme": "loso"}}, r"folds.scheme: 'loso' is not one of"),
         ({"folds": {"lists": {"a": "anna"}}}, r"folds.lists.a: 'anna' is not of type 'array'"),
         ({"model": {"width": "wide"}}, r"model.width: 'wide' is not of type 'integer'"),

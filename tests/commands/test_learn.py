@@ -8,8 +8,9 @@ import yaml
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.commands.learn import SIZES, configuration, for_release, learn
+from pfes.commands.learn import SIZES, configuration, for_release, learn, worse_than_box
 from pfes.datasets.points import some_points
+from pfes.training.box import SPOT
 from pfes.workflow.plan import plan_file
 
 
@@ -76,3 +77,37 @@ def test_clicks_on_the_smoke_demo_become_a_model_with_a_card(run, tmp_path, monk
     assert (card["subjects"], card["recordings"], card["licence"]) == (3, 3, "CC0")
     assert sum(card["clicks"].values()) == len(truth)
     assert set(card["held_out"]) == {"journal", "baseline"} and found.model.is_file() and found.report.is_file()
+
+
+def found(journal, box):
+    """A table of what two experiments found of 20 clicks in 10 minutes: (found, proposals) of each."""
+    import pandas as pd
+
+    rows = [
+        {"experiment": name, "class": "overall", "clicks": 20, "found": hits, "proposals_per_minute": proposals / 10,
+         "recorded_minutes": 10.0}
+        for name, (hits, proposals) in (("journal", journal), ("box", box)) if hits is not None
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("journal", "box", "worse"),
+    [
+        ((10, 20), (8, 20), False),
+        ((8, 20), (10, 20), True),
+        ((12, 80), (10, 20), True),  # more is found, but of four times as many proposals
+        ((10, 20), (10, 20), False),
+        ((1, 50), (None, None), False),  # of a size that does not begin at the box
+    ],
+)
+def test_what_was_learned_is_kept_unless_it_is_worse_than_the_box(journal, box, worse):
+    assert worse_than_box(found(journal, box)) is worse
+
+
+def test_the_small_size_begins_at_the_box_and_is_compared_with_it(tmp_path):
+    rows = "a,v,macro,,,3\nb,v,micro,,,3\n"
+    small, medium = (planned(tmp_path, rows, size) for size in ("small", "medium"))
+    assert small["experiments"] == ["journal", "box"] and small["spot"] == SPOT
+    assert (small["training"]["start"], small["training"]["start_layers"]) == ("box", "heads")
+    assert medium["experiments"] == ["journal"] and "start" not in medium["training"]

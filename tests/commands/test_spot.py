@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.commands.spot import Wanted, load_models, model_paths, spot
 from pfes.media.decode import read_frames
+from pfes.training import box
 from pfes.training.model import load_model, predict, save_model
 
 
@@ -51,6 +53,15 @@ def test_one_model_file_works_too(run, shared_data, tmp_path):
     path = next(run.glob("train/journal/*/seed0/model.pt"))
     assert len(spot(shared_data / "videos/single_face.mp4", tmp_path, Wanted(path, overlay=False)).intensity) == 72
     assert not (tmp_path / "overlay.mp4").exists()
+
+
+def test_the_model_in_the_box_spots_a_video_by_itself(shared_data, tmp_path):
+    """Somebody who talks to the camera for 2.4 s; how many are found there is no question of right or wrong."""
+    found = spot(shared_data / "videos/single_face.mp4", tmp_path, Wanted("box", overlay=False))
+    assert len(found.intensity) == 72 and found.intensity.max() > 0.5 > np.median(found.intensity)
+    assert model_paths(Path("box")) == [box.MODEL]
+    snippets = store.read(tmp_path / "snippets.h5", "snippets")["snippets"]
+    assert predict(load_model(box.MODEL)[0], snippets)[1] == pytest.approx(found.intensity, abs=1e-6)
 
 
 def test_a_folder_without_models_and_an_unknown_experiment_are_named(run, tmp_path):

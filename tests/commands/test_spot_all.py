@@ -79,6 +79,8 @@ def test_a_stretch_that_is_none_is_refused(text: str) -> None:
     [
         ({"continuous": True}, "--intensity needs the models of a run"),
         ({"model": "baseline", "threshold": 1.0}, "belong to --model none"),
+        ({"model": "box", "threshold": 1.0}, "belong to --model none"),
+        ({"model": "box", "continuous": True}, "--intensity needs the models of a run; .* instead of box"),
         ({"neutral": (0, 60)}, "--alarms-per-minute needs --neutral"),
         ({"alarms_per_minute": 1.0}, "--alarms-per-minute needs --neutral"),
         ({"neutral": (0, 60), "alarms_per_minute": 1.0, "threshold": 1.0}, "both set the threshold"),

@@ -12,7 +12,7 @@ from pfes.base.records import FRAME_COLUMNS
 from pfes.decoding.bridge import bridged
 from pfes.decoding.proposals import SpotParameters
 from pfes.methods.registry import method_of
-from pfes.spotting.proposal_tables import write_proposals
+from pfes.spotting.proposal_tables import proposed, write_proposals
 
 FPS = 30.0
 
@@ -113,3 +113,16 @@ def test_scores_without_motion_are_named(tmp_path: Path) -> None:
     paths = tmp_path / "scores.h5", tmp_path / "videos.parquet", faces, tmp_path / "out.parquet"
     with pytest.raises(InputError, match="lacks the motion that spot.bridge_s needs; rerun rule scores"):
         write_proposals(*paths, params, method_of("journal"))
+
+
+@pytest.mark.parametrize(("back", "expected"), [(-2.0, [["macro", 45, 114]]), (2.0, [])])
+def test_ways_shorter_than_an_expression_may_be_are_joined_or_left_out(back: float, expected: list) -> None:
+    """Ten frames there and ten back, where a macro-expression has 15 at least: whole they are one, alone they are none."""
+    intensity = np.zeros(300)
+    intensity[[*range(45, 55), *range(105, 115)]] = 0.9
+    curves = {
+        "intensity": intensity, "class_scores": np.tile([0.9, 0.1], (300, 1)), "valid": np.ones(300, bool),
+        "moved": moved(f50=2.0, f110=back),
+    }  # fmt: skip
+    found = proposed(method_of("journal"), curves, SpotParameters(bridge_s=4.0), FPS)
+    assert found[["class", "onset", "offset"]].to_numpy().tolist() == expected

@@ -118,6 +118,25 @@ CHANGES |= {
         for end in ("", "_cached")
     },
 }
+BOX = {
+    "model.width": 32, "model.heads": 2, "model.head_dropout": 0.2, "training.method": "journal", "training.start": "box",
+    "spot.length_first": True, "spot.smooth_frames": 7, "spot.both_classes": False, "spot.class_threshold": 0.2,
+    "spot.bridge_s": 4.5, "spot.macro.min_frames": 15, "spot.macro.max_frames": 240, "spot.macro.min_score": 0.4,
+    "spot.macro.max_per_video": 1000, "spot.micro.min_frames": 8, "spot.micro.max_frames": 15, "spot.micro.min_score": 0.4,
+    "spot.micro.max_per_video": 1000, "spot.micro.max_s": 0.5,
+}  # fmt: skip
+HEADS = {
+    "training.start_layers": "heads", "training.epochs": 12, "training.learning_rate": 4e-3, "training.weight_decay": 0.0,
+    "training.decay_every": 4, "training.mirror": 0.5, "training.gim.hard_epochs": 0, "training.gim.gaussian_epochs": 0,
+    "training.gim.theta_epochs": 6, "training.gim.half_widths": [[8, 18], [4, 8]], "training.loss.smooth": 1.0,
+    "training.loss.norm": 0.6,
+}  # fmt: skip
+ALL_LAYERS = {"training.start_layers": "all", "training.epochs": 8, "training.learning_rate": 3e-4}
+CHANGES |= {
+    "box": BOX | {"training.epochs": 0},
+    "box_heads": BOX | HEADS,
+    "box_tuned": BOX | HEADS | ALL_LAYERS,
+}
 SAME_AS_DEFAULT = {"journal", "labels_gim", "overlap_random", "kc_32", "points_gaussian"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 

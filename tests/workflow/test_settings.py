@@ -55,7 +55,15 @@ OTHER = {  # where a step from the default is refused
     "evaluate.bootstrap.level": 0.9,
 }
 # These need more than a key.
-NOT_ALONE = {"faces.backend", "training.cached", "training.epoch_choice", "training.early_stop", "spot.one_based"}
+NOT_ALONE = {
+    "faces.backend",
+    "training.cached",
+    "training.start",
+    "training.start_layers",
+    "training.epoch_choice",
+    "training.early_stop",
+    "spot.one_based",
+}
 # These change which jobs there are, or what they are given, and not the parameters of a rule; or they are shown alone.
 OTHERWISE = {"run", "all_features", "seeds", "experiments", "folds", "constants", "intensity", "training.method"}
 

@@ -75,7 +75,7 @@ def code_digest(*sources: str, root: Path | None = None) -> str:
 def modules_used(*sources: str, root: Path | None = None) -> dict[str, bytes]:
     """Return the source of modules or files, and of every pfes module that they import, directly or not, by name.
 
-    A table of a module's name beside it (``rois.csv``) belongs to it.
+    A table or card of a module's name beside it (``rois.csv``, ``box.json``) belongs to it.
     """
     found: dict[str, bytes] = {}
     todo = list(sources)
@@ -85,9 +85,9 @@ def modules_used(*sources: str, root: Path | None = None) -> dict[str, bytes]:
             continue
         path = (root or Path()) / name if name.endswith(".py") else _origin(name)
         found[name] = path.read_bytes()
-        table = path.with_suffix(".csv")
-        if table.exists():
-            found[table.name] = table.read_bytes()
+        for beside in (path.with_suffix(".csv"), path.with_suffix(".json")):
+            if beside.exists():
+                found[beside.name] = beside.read_bytes()
         todo += _pfes_imports(found[name].decode())
     return found
 

@@ -134,6 +134,22 @@ def bench_truth(
             temporary.write_text(found.to_json(orient="records", indent=1))
 
 
+@bench.command("noise")
+def bench_noise(
+    subjects: Annotated[int, typer.Option(min=1, help="Identities, one video each.")] = 3,
+    figure: Annotated[Path | None, typer.Option(help="Picture to write (.png).")] = None,
+) -> None:
+    """The error of flow on rendered videos, part by part, beside that of made motion."""
+    from pfes.bench import noise
+
+    found = {"rendered": noise.statistics(noise.rendered(subjects)), "made": noise.statistics(noise.made())}
+    for part, values in found["rendered"].items():
+        for name, value in values.items():
+            console.print(f"{part}, {name}: {value:.3f} rendered, {found['made'][part][name]:.3f} made")
+    if figure is not None:
+        noise.figure(found["rendered"], found["made"]).savefig(figure)
+
+
 @bench.command("memory")
 def bench_memory(
     video: Annotated[Path, typer.Argument(help="A video file.")],

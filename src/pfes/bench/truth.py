@@ -51,7 +51,7 @@ def bench_truth(
     for head_motion in (0.0, 1.0):
         demo = DemoParameters(subjects=subjects, videos=1, seconds=seconds, head_motion=head_motion)
         with TemporaryDirectory() as folder:
-            found = [_measure(demo, video_id, Path(folder), params) for video_id in _video_ids(demo)]
+            found = [measure(demo, video_id, Path(folder), params) for video_id in video_ids(demo)]
         for expression in (*CLASSES, "none"):
             for names in (("nose", "nose"), ("flow", "nose"), ("flow", "whole")):
                 pairs = [
@@ -111,11 +111,12 @@ def _quantiles(name: str, error: NDArray[np.floating]) -> dict[str, float]:
     return {f"{name}median": float(median), f"{name}p90": float(p90)}
 
 
-def _video_ids(demo: DemoParameters) -> Iterator[str]:
+def video_ids(demo: DemoParameters) -> Iterator[str]:
+    """Yield the names of the videos of a demo dataset."""
     return (video.video_id for video in plan(demo, "")[0])
 
 
-def _measure(demo: DemoParameters, video_id: str, folder: Path, params: ExtractParameters) -> dict[str, NDArray[Any]]:
+def measure(demo: DemoParameters, video_id: str, folder: Path, params: ExtractParameters) -> dict[str, NDArray[Any]]:
     """Return measured and true motion [T, 17, 10, 2] of one video, and per class the frames [T] that are compared."""
     recording, truth_path, paths = folder / f"{video_id}.mp4", folder / f"{video_id}.h5", stage_paths(folder, video_id)
     log.info("%s, head motion %g", video_id, demo.head_motion)

@@ -81,7 +81,10 @@ def spot(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results; of several recordings one folder each below it.")],
     model: Annotated[
-        str, typer.Option(help="A run folder such as results/demo, one model.pt, none (no training), or baseline.")
+        str,
+        typer.Option(
+            help="A run folder such as results/demo, one model.pt, none (no training), box (trained on made motion), or baseline."
+        ),
     ] = "none",
     experiment: Annotated[str | None, typer.Option(help="Experiment of the run folder, where it has several.")] = None,
     fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
@@ -229,6 +232,27 @@ def learn(
     for line in learned.notes:
         console.print(line, soft_wrap=True)
     console.print(f"{learned.model}, {learned.card}, {learned.report}", soft_wrap=True)
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Folder for model.pt and model.json, its card.")],
+    width: Annotated[int, typer.Option(min=4, help="Channels of the network: 32 is what comes with pfes.")] = 32,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps; else those of the model in the box.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and of all that is made.")] = 0,
+) -> None:
+    """Train a network on made motion, without any video: a prior of how faces move. Goes on where it was interrupted."""
+    from pfes.commands.pretrain import write_pretrained
+    from pfes.network.parameters import ModelParameters
+    from pfes.training.pretrain import PretrainParameters
+
+    params = PretrainParameters() if steps is None else PretrainParameters(steps=steps)
+    model = ModelParameters(width=width, heads=2 if width < 64 else 4, head_dropout=0.2)
+    card = write_pretrained(out, model, params, seed)
+    for where, found in card["measured_on"].items():
+        console.print(f"{out / 'model.pt'}: {where}: {found}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -40,12 +40,14 @@ from pfes.methods.training_free.parameters import TrainingFreeParameters
 from pfes.spotting.limits import with_limits
 from pfes.spotting.proposal_tables import locate, proposed
 from pfes.spotting.training_free import read_signals
+from pfes.training import box
 from pfes.training.model import SpottingModel, load_model, predict
 
 log = logging.getLogger(__name__)
 PROPOSALS = "proposals.csv"
 
 
+BOX = "box"  # what --model may be beside a path: the model that comes with pfes
 WITHOUT_MODEL = {"none": "training_free", "baseline": "baseline"}  # what --model may be beside a path: its method
 
 
@@ -56,7 +58,7 @@ class Wanted:
     Parameters
     ----------
     model
-        A run folder such as ``results/demo``, one ``model.pt``, or a key of WITHOUT_MODEL.
+        A run folder such as ``results/demo``, one ``model.pt``, BOX, or a key of WITHOUT_MODEL.
     experiment
         Which experiment of the run folder; may be left out where there is one only.
     continuous
@@ -79,7 +81,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         free, calibrated = str(self.model), (self.neutral, self.alarms_per_minute)
-        if self.continuous and free in WITHOUT_MODEL:
+        if self.continuous and free in (BOX, *WITHOUT_MODEL):
             raise InputError(f"--intensity needs the models of a run; give --model results/<run> instead of {free}")
         if free != "none" and (self.threshold is not None or any(value is not None for value in calibrated)):
             raise InputError("--threshold, --neutral and --alarms-per-minute belong to --model none; leave them out")
@@ -210,7 +212,9 @@ def _paths(out: Path) -> dict[str, Path]:
 
 
 def model_paths(model: Path, experiment: str | None = None) -> list[Path]:
-    """Return the model files behind ``model``: itself, or those of all folds and seeds of a run's experiment."""
+    """Return the model files behind ``model``: itself, that in the box, or those of all folds and seeds of a run's experiment."""
+    if str(model) == BOX:
+        return [box.MODEL]
     if model.is_file():
         return [model]
     found = sorted(model.glob("train/*/*/seed*/model.pt"))

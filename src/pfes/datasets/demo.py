@@ -13,6 +13,7 @@ What is modelled on the real label sets
 ---------------------------------------
 Durations (at 30 fps): MaE log-normal with median 31, between 16 and 100 frames; ME 8 to 15 frames, median 13.
 Intensity: an S-shaped rise, for some MaE a plateau, a slower decay; the apex lies at 25 to 60 % of the duration.
+With ``hold_s`` a macro-expression stays at its apex for a time drawn from 0 to that, beyond its own length.
 About one video in five has no expression; a subject's first video always has one MaE and one ME at least.
 Unlabelled distractors: head motion, blinks, talking-like mouth motion, flicker of the light, sensor noise.
 """
@@ -67,6 +68,12 @@ class DemoParameters:
         (0.6, 1.2),
         "range of the displacement of micro-expressions at the apex, px of the crop at 128 px",
         items={"minimum": 0},
+    )
+    hold_s: float = setting(
+        0.0,
+        "longest time that a macro-expression is held at its apex, s; drawn for each from 0 on",
+        minimum=0,
+        maximum=10,
     )
     head_motion: float = setting(1.0, "scale of head motion; 0 is none", minimum=0)
     blinks: float = setting(1.0, "scale of the number of blinks; 0 is none", minimum=0)
@@ -228,16 +235,18 @@ def _instances(params: DemoParameters, subject: int, video: int) -> tuple[Instan
     rng = _generator(params, subject, video, stream=0)
     labels = _labels(params, rng, first=video == 0)
     lengths = [_length(params, rng, label) for label in labels]
+    holds = [_hold(params, rng, label) for label in labels]
+    lengths = [length + hold for length, hold in zip(lengths, holds, strict=True)]
     gap, margin = round(_GAP_S * params.fps), round(_MARGIN_S * params.fps)
     free = params.frames - 2 * margin
     while sum(lengths) + gap * (len(lengths) - 1) > free:
-        labels.pop(), lengths.pop()
+        labels.pop(), lengths.pop(), holds.pop()
     slack = free - sum(lengths) - gap * (len(lengths) - 1)
     pauses = np.floor(rng.dirichlet(np.full(len(lengths) + 1, 2.0)) * slack).astype(int)
     onsets = (
         margin + np.cumsum(pauses[:-1]) + np.concatenate([[0], np.cumsum(np.array(lengths[:-1]) + gap)]).astype(int)
     )
-    return tuple(_instance(params, rng, *item) for item in zip(labels, onsets.tolist(), lengths, strict=True))
+    return tuple(_instance(params, rng, *item) for item in zip(labels, onsets.tolist(), lengths, holds, strict=True))
 
 
 def _labels(params: DemoParameters, rng: np.random.Generator, *, first: bool) -> list[str]:
@@ -258,10 +267,17 @@ def _length(params: DemoParameters, rng: np.random.Generator, label: str) -> int
     return round(frames * params.fps / 30)
 
 
-def _instance(params: DemoParameters, rng: np.random.Generator, label: str, onset: int, length: int) -> Instance:
+def _hold(params: DemoParameters, rng: np.random.Generator, label: str) -> int:
+    """Return the frames that an expression is held; without ``hold_s`` nothing is drawn, so that all else stays as it was."""
+    return round(rng.uniform(0, params.hold_s) * params.fps) if params.hold_s and label == "macro" else 0
+
+
+def _instance(
+    params: DemoParameters, rng: np.random.Generator, label: str, onset: int, length: int, hold: int
+) -> Instance:
     macro = label == "macro"
-    apex = onset + round(rng.uniform(0.25, 0.55) * (length - 1))
-    plateau = round(rng.uniform(0.05, 0.15) * length) if macro and rng.random() < 0.4 else 0
+    apex = onset + round(rng.uniform(0.25, 0.55) * (length - hold - 1))
+    plateau = round(rng.uniform(0.05, 0.15) * (length - hold)) if macro and rng.random() < 0.4 else 0
     low, high = params.macro_px if macro else params.micro_px
     amplitude = rng.uniform(low, high)
     names = [str(rng.choice(list(ACTIONS)))]
@@ -271,7 +287,7 @@ def _instance(params: DemoParameters, rng: np.random.Generator, label: str, onse
     reached = [max(low, amplitude * ACTIONS[name][1]) if macro else amplitude for name in names]
     actions = tuple((name, pixels * share) for name, pixels, share in zip(names, reached, (1.0, 0.7), strict=False))
     return Instance(
-        label, onset, apex, onset + length - 1, actions, plateau, rng.uniform(0.8, 1.5), rng.uniform(0.65, 0.95)
+        label, onset, apex, onset + length - 1, actions, plateau + hold, rng.uniform(0.8, 1.5), rng.uniform(0.65, 0.95)
     )
 
 

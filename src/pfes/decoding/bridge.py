@@ -18,7 +18,7 @@ from pfes.base.records import CLASSES
 
 OPPOSITE = -0.8  # cosine of the two displacements, all regions together: at most this
 STRONGEST = 3  # regions over which the length of a displacement is the mean
-LEAST_PX, LEAST_SHARE = 1.0, 0.5  # length of each, px of the crop at 128 px; of the shorter, of the longer
+LEAST_PX, LEAST_SHARE = 0.5, 0.5  # length of each, px of the crop at 128 px; of the shorter, of the longer
 MICRO_S = 0.5  # a joined expression is micro only if it is shorter
 
 

@@ -8,6 +8,8 @@ from pfes.base.errors import InputError
 
 Precision = Literal["auto", "fp32", "bf16"]
 EpochChoice = Literal["last", "validation"]
+Start = Literal["random", "box"]
+StartLayers = Literal["all", "heads"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,16 @@ class TrainingParameters(Sections):
         None,
         "experiment whose SpotFormer (same fold and seed) is used, frozen, so that only the head is trained (hrpro and tsp need one to go on from); null trains both",
     )
-    epochs: int = setting(100, "passes over the training videos", minimum=1, maximum=100000)
+    start: Start = setting(
+        "random",
+        "weights that training begins from: random, or box, the model of made motion that comes with pfes (width 32, 2 heads)",
+    )
+    start_layers: StartLayers = setting(
+        "all", "what is trained from there: all, or heads, which keeps the SpotFormer of the box as it is"
+    )
+    epochs: int = setting(
+        100, "passes over the training videos; 0 keeps the weights of start", minimum=0, maximum=100000
+    )
     learning_rate: float = setting(2e-5, "learning rate of Adam at the start", minimum=0, maximum=1)
     weight_decay: float = setting(0.1, "L2 penalty of Adam", minimum=0, maximum=10)
     decay_every: int = setting(
@@ -69,14 +80,35 @@ class TrainingParameters(Sections):
     )
 
     def __post_init__(self) -> None:
-        for name, allowed in (("precision", Precision), ("epoch_choice", EpochChoice)):
+        choices = (
+            ("precision", Precision),
+            ("epoch_choice", EpochChoice),
+            ("start", Start),
+            ("start_layers", StartLayers),
+        )
+        for name, allowed in choices:
             value, known = getattr(self, name), get_args(allowed)
             if value not in known:
                 raise InputError(f"training: {name} {value!r} is not known; expected one of {', '.join(known)}")
         if self.compile and self.chunk_frames is not None:
             raise InputError("training: compile and chunk_frames exclude each other; set one of them back")
+        if self.start != "random" and self.cached is not None:
+            raise InputError(
+                "training: a cached training has its SpotFormer from there; set start to random, or cached to null"
+            )
+        if self.start == "random" and (self.epochs == 0 or self.start_layers == "heads"):
+            raise InputError("training: epochs 0 and start_layers heads keep weights that are random; set start to box")
+        if self.epochs == 0 and self.validates:
+            raise InputError(
+                "training: with epochs 0 there is none to choose; set epoch_choice: last and early_stop: null"
+            )
         if self.cached is not None and self.mirror > 0:
             raise InputError("training: cached features are of videos as they are; set mirror to 0, or cached to null")
+
+    @property
+    def frozen(self) -> bool:
+        """Return whether SpotFormer stays as it is."""
+        return self.cached is not None or self.start_layers == "heads"
 
     @property
     def validates(self) -> bool:

@@ -4,6 +4,7 @@ Columns are records.PROPOSAL_COLUMNS: frames are sampled, ``native_`` those of t
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pfes.decoding.bridge import bridged
 from pfes.decoding.proposals import SpotParameters
 from pfes.methods.base import Curves, Method
 
+SHORTEST_WAY = 8  # least length of the onset or the offset of a held expression, frames
 _INTEGERS = ("onset", "apex", "offset", "native_onset", "native_apex", "native_offset")
 _TEXTS = ("subject", "video_id", "class")
 CURVES = ("intensity", "class_scores", "valid", "outputs", "candidates", "moved")  # of a video in a scores file
@@ -68,11 +70,16 @@ def write_proposals(
 
 
 def proposed(method: Method, curves: Curves, params: SpotParameters, fps: float) -> pd.DataFrame:
-    """Return the proposals of a video by a method, those of held expressions joined if ``params`` say so."""
-    found = method.propose(curves, params, fps)
+    """Return the proposals of a video by a method, those of held expressions joined if ``params`` say so.
+
+    The way there, and back, of a held macro-expression may be shorter than one may be: the least length is that of the joined.
+    """
     if params.bridge_s is None or not method.reads_spot:
-        return found
-    return bridged(found, curves["moved"], params.bridge_s, fps)
+        return method.propose(curves, params, fps)
+    ways = replace(params, macro=replace(params.macro, min_frames=min(params.macro.min_frames, SHORTEST_WAY)))
+    found = bridged(method.propose(curves, ways, fps), curves["moved"], params.bridge_s, fps)
+    short = (found["class"] == "macro") & (found["offset"] - found["onset"] + 1 < params.macro.min_frames)
+    return found[~short].reset_index(drop=True)
 
 
 def write_events(proposals_path: Path | str, out_path: Path | str) -> None:

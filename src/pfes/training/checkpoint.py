@@ -67,19 +67,26 @@ def restore_random_state(state: dict[str, Any], generator: torch.Generator) -> N
     generator.set_state(state["generator"])
 
 
-def fingerprint(videos: Sequence[Any], params: Sequence[Any], seed: int, start: dict[str, torch.Tensor] | None) -> str:
+def fingerprint(
+    videos: Sequence[Any],
+    params: Sequence[Any],
+    seed: int,
+    start: dict[str, torch.Tensor] | None,
+    module: str = "pfes.training.engine",
+) -> str:
     """Return a digest of all that determines the result of a training.
 
     Parameters
     ----------
     videos : dataclasses of arrays and plain values; params : dataclasses of plain values; start : weights begun with.
+    module : that trains.
     """
     said = {
         "params": [asdict(item) for item in params],
         "seed": seed,
         "videos": [_described(video) for video in videos],
         "start": {name: zlib.crc32(tensor.numpy().tobytes()) for name, tensor in (start or {}).items()},
-        "code": provenance.code_digest("pfes.training.engine"),
+        "code": provenance.code_digest(module),
         "libraries": [torch.__version__, np.__version__, torch.get_num_threads()],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

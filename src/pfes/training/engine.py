@@ -40,6 +40,7 @@ from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import learned
 from pfes.network.parameters import ModelParameters
 from pfes.training import checkpoint
+from pfes.training.box import take_weights
 from pfes.training.model import CHUNK, SpottingModel, choose_device, reproducible
 from pfes.training.step import Outcome, features_of, mirrored_maybe, on_device, step
 
@@ -106,7 +107,8 @@ def train(
     seed : of the weights, the order of videos, dropout and the overlap rule.
     progress : called with the log's row and the model after each epoch.
     validation : videos of subjects that are neither trained on nor tested, for ``epoch_choice`` and ``early_stop``.
-    source : model whose SpotFormer, frozen, the features of a cached training come from.
+    source : model whose SpotFormer, frozen, the features of a cached training come from; or the model that training begins
+        from, of the same size, where ``params.start`` is not random.
     state_path : where the state is written after each epoch, and from where an interrupted training goes on.
 
     Raises
@@ -119,7 +121,9 @@ def train(
     device = choose_device(params.device)
     with reproducible(seed, deterministic=params.deterministic), _writer(params, state_path) as write:
         model = SpottingModel(model_params, params.method)
-        if source is not None:
+        if source is not None and params.start != "random":
+            take_weights(model, source)
+        elif source is not None:
             model.spotformer.load_state_dict(source.spotformer.state_dict())
             model.method.take_over(model.head, source.head)
         start = None if source is None else source.state_dict()
@@ -144,14 +148,15 @@ def train(
         assert state.best is not None
         model.load_state_dict(state.best)
         LOG.info("weights of epoch %d, the best on the validation subjects", state.best_epoch + 1)
-    apexes = pd.DataFrame(state.apexes, columns=list(APEX_COLUMNS))
+    whole = dict.fromkeys(("epoch", "point", "apex", "half_width"), "int64")  # also where there is no row
+    apexes = pd.DataFrame(state.apexes, columns=list(APEX_COLUMNS)).astype(whole)
     return Trained(model.cpu().eval(), pd.DataFrame(state.rows), apexes)
 
 
 def begin(model: SpottingModel, params: TrainingParameters, seed: int) -> State:
     """Return the state before the first epoch: ``model`` on its device, optimiser, schedule, order of videos."""
     kind = torch.optim.AdamW if model.method.decoupled_decay else torch.optim.Adam
-    if params.cached is not None:
+    if params.frozen:
         model.spotformer.requires_grad_(False)
     trained, head = (
         [parameter for parameter in part.parameters() if parameter.requires_grad] for part in (model, model.head)
@@ -181,7 +186,7 @@ def _epoch(
 ) -> Row:
     """Train one epoch, move ``state`` to the next one and return the row of the log."""
     started, epoch, model = time.perf_counter(), state.epoch, state.model.train()
-    if params.cached is not None:
+    if params.frozen:
         model.spotformer.eval()
     loaded = model.method.before_epoch(model.head, _clean(model, features_from), loaded, epoch, params, state.memory)
     batches = (
@@ -341,5 +346,7 @@ def _check(
             f"training: the method {params.method} goes on from {' or '.join(needed)}; set training.cached to an experiment "
             "of that method"
         )
-    if (params.cached is None) != (source is None):
+    if params.start != "random" and source is None:
+        raise InputError(f"training: start is {params.start}, but no model to begin from was given")
+    if params.start == "random" and (params.cached is None) != (source is None):
         raise InputError("training: a cached training needs a SpotFormer, and only that one; set training.cached")

@@ -34,6 +34,7 @@ from pfes.methods.base import TrainingVideo
 from pfes.methods.parameters import TrainingParameters
 from pfes.methods.registry import check_source, learned
 from pfes.network.parameters import ModelParameters
+from pfes.training.box import start_model
 from pfes.training.engine import Row, Trained, progress_bar, train
 from pfes.training.features import read_features
 from pfes.training.model import SpottingModel, Subjects, load_model, read_snippets, save_model, subject_list
@@ -152,7 +153,7 @@ def train_fold(
 
         trained = train(
             videos, model_params, params, seed, after,
-            validation=validating, source=source, state_path=state_path,
+            validation=validating, source=source or start_model(params.start, model_params), state_path=state_path,
         )  # fmt: skip
     save_model(folder / "model.pt", trained.model, meta)
     store.write_table(folder / "log.parquet", "log", trained.log, made)

@@ -184,7 +184,13 @@ def _train_seconds(config: Mapping[str, Any]) -> float:
     """Return the seconds per frame of one training epoch; the first epoch, which starts the libraries, is left out."""
     generator = np.random.default_rng(0)
     count, model = FRAMES["train"], build(ModelParameters, config["model"])
-    unlike_here = {"early_stop": None, "epoch_choice": "last", "tensorboard": False}  # need more than one video
+    unlike_here = {
+        "early_stop": None,
+        "epoch_choice": "last",
+        "tensorboard": False,
+        "start": "random",
+        "start_layers": "all",
+    }  # need more than one video
     params = training_parameters({**config["training"], **unlike_here, "epochs": 2})
     shape: tuple[int, ...] = (count, WINDOW, 10, 2)
     source, method = None, learned(params.method)

@@ -36,6 +36,7 @@ from pfes.methods.registry import (
     training_parameters,
 )
 from pfes.network.parameters import ModelParameters
+from pfes.training.box import check_size
 from pfes.workflow.settings import Settings, defaults
 
 ALWAYS = ("baseline",)  # experiments that every run has beside its own: they cost nothing
@@ -264,6 +265,8 @@ def _check_experiment(plan: Plan, name: str) -> None:
             f"experiment {name}: training.epoch_choice validation and early_stop need validation subjects; "
             "set folds.validation_subjects, or epoch_choice: last and early_stop: null"
         )
+    if training.start == "box":
+        check_size(configuration.build(ModelParameters, plan.experiments[name]["model"]), f"experiment {name}")
     source = training.cached
     if source is not None and (source == name or source not in plan.learned):
         raise InputError(
