@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pfes.base.records import CLASSES
+from pfes.base.text import counted
 
 FEW_SUBJECTS, FEW_LABELS = 5, 20  # below these one subject, or one expression, moves F1 by a tenth and more
 
@@ -23,10 +24,8 @@ def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
     labels = Counter(classes)
     said, total = [], labels.total()
     if total and (subjects < FEW_SUBJECTS or total < FEW_LABELS):
-        people = "one subject" if subjects == 1 else f"{subjects} subjects"
-        count = "one labelled expression" if total == 1 else f"{total} labelled expressions"
         said.append(
-            f"Few data: {count} of {people}. With fewer than {FEW_LABELS} expressions or {FEW_SUBJECTS} subjects F1 is mostly"
+            f"Few data: {counted(total, 'labelled expression')} of {counted(subjects, 'subject')}. With fewer than {FEW_LABELS} expressions or {FEW_SUBJECTS} subjects F1 is mostly"
             " chance; read it only with its interval, and a low one as nothing found yet."
         )
     if total:
