@@ -574,9 +574,7 @@ def import_features(
     points = "with their points" if found.points else "points are drawn: not every instance has a published one"
     repeated = f", {found.repeated} repeated rows left out" if found.repeated else ""
     console.print(f"{found.dataset}: {found.videos} videos, {found.instances} instances{repeated}; {points}")
-    console.print(
-        f"snakemake --workflow-profile workflow/profiles/default --configfile {out}/run.yaml --cores N", soft_wrap=True
-    )
+    console.print(f"next: pfes run {out}/run.yaml", soft_wrap=True)
 
 
 @app.command()

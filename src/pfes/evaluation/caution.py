@@ -25,8 +25,8 @@ def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
     said, total = [], labels.total()
     if total and (subjects < FEW_SUBJECTS or total < FEW_LABELS):
         said.append(
-            f"Few data: {counted(total, 'labelled expression')} of {counted(subjects, 'subject')}. With fewer than {FEW_LABELS} expressions or {FEW_SUBJECTS} subjects F1 is mostly"
-            " chance; read it only with its interval, and a low one as nothing found yet."
+            f"Few data: {counted(total, 'labelled expression')} of {counted(subjects, 'subject')}. With fewer than {FEW_LABELS}"
+            f" expressions or {FEW_SUBJECTS} subjects, one more of either can change F1 a lot: read it only with its interval."
         )
     if total:
         missing = [kind for kind in CLASSES if not labels[kind]]
