@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pfes.base.records import CLASSES
 from pfes.base.text import counted
 
-FEW_SUBJECTS, FEW_LABELS = 5, 20  # ours: one expression of 20 is a twentieth of recall, one subject of 5 a fifth of the data
+FEW_SUBJECTS, FEW_LABELS = (
+    5,
+    20,
+)  # ours: one expression of 20 is a twentieth of recall, one subject of 5 a fifth of the data
 
 
 def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
