@@ -9,6 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 import pfes
+from pfes.base import store
 from pfes.base.progress import listening, watched
 from pfes.base.schema import settings_of
 from pfes.commands import progress
@@ -103,6 +104,19 @@ def test_what_is_no_video_is_told_at_once_and_leaves_nothing(here, given):
     assert given in said
     assert "0 frames" not in said
     assert not (here / "out").exists()
+
+
+def test_the_results_of_another_recording_are_named_and_kept(here):
+    """A second recording with the same --out: no word of --overwrite, which would lose the first one's."""
+    for name in ("a.mp4", "b.mp4"):
+        write_video(here / name, [0.0, 0.04, 0.08])
+    (here / "out").mkdir()
+    origin = {"stage": "faces", "sources": {"videos/a.mp4": "0"}}
+    store.refuse(here / "out/faces.h5", "faces", "a test", origin)
+    (here / "out/proposals.csv").write_text("video_id\n")
+    said = command("spot", "b.mp4", "--out", "out")[1]
+    assert "out holds the results of another recording, videos/a.mp4; choose another folder with --out" in said
+    assert "replace it with --overwrite" in command("spot", "a.mp4", "--out", "out")[1]
 
 
 def test_a_negative_rate_is_refused(here):

@@ -17,6 +17,7 @@ from rich.table import Table
 
 import pfes
 from pfes.base.errors import InputError
+from pfes.base.text import counted
 
 # Numerical libraries take a second or more to import: each command imports what it needs, so that --help is instant.
 
@@ -125,7 +126,7 @@ def spot(
     if len(recordings) == 1 and skipped:
         raise InputError(skipped[0])
     events = many.collect_events(recordings, out)
-    table = Table("recording", "class", "onset", "apex", "offset", "score", title=f"{len(events)} expressions")
+    table = Table("recording", "class", "onset", "apex", "offset", "score", title=counted(len(events), "expression"))
     for row in events.head(MOST_ROWS).to_dict("records"):
         times = [f"{row[f'{name}_s']:.2f} s" for name in ("onset", "apex", "offset")]
         table.add_row(str(row["recording"]), str(row["class"]), *times, f"{row['score']:.2f}")
@@ -524,8 +525,8 @@ def export_command(
     if not labels:
         raise InputError("nothing to export; give --expressions or --proposals")
     files = annotations.export_labels(labels, table, format, out, first_frame=first_frame)
-    counts = ", ".join(f"{len(found)} {kind}" for kind, found in labels.items())
-    console.print(f"{counts} of {len(table)} videos in {len(files)} files: {out}", soft_wrap=True)
+    counts = ", ".join(counted(len(found), kind.removesuffix("s")) for kind, found in labels.items())
+    console.print(f"{counts} of {counted(len(table), 'video')} in {counted(len(files), 'file')}: {out}", soft_wrap=True)
 
 
 @app.command("import")
@@ -549,7 +550,8 @@ def import_command(
     table = annotations.read_videos(videos)
     found = annotations.import_labels(files, format, table, name=labels, first_frame=first_frame, annotator=annotator)
     annotations.write_sheet(found, out, first_frame=first_frame)
-    console.print(f"{len(found)} labels of {found['video_id'].nunique()} videos: {out}", soft_wrap=True)
+    videos_of = counted(found["video_id"].nunique(), "video")
+    console.print(f"{counted(len(found), 'label')} of {videos_of}: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -596,9 +598,7 @@ def import_features(
     points = "with their points" if found.points else "points are drawn: not every instance has a published one"
     repeated = f", {found.repeated} repeated rows left out" if found.repeated else ""
     console.print(f"{found.dataset}: {found.videos} videos, {found.instances} instances{repeated}; {points}")
-    console.print(
-        f"snakemake --workflow-profile workflow/profiles/default --configfile {out}/run.yaml --cores N", soft_wrap=True
-    )
+    console.print(f"next: pfes run {out}/run.yaml", soft_wrap=True)
 
 
 @app.command()

@@ -142,7 +142,7 @@ def _run(out: Path, config: Path, cores: int) -> None:
     """Run the workflow in ``out``, whose output goes to the terminal."""
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", out, "--configfile", config,
-        "--cores", cores, "--keep-going", "--rerun-incomplete", "--quiet", "progress",
+        "--cores", cores, "--keep-going", "--rerun-incomplete", "--logger", "rich",
     ]  # fmt: skip
     done = subprocess.run([str(part) for part in command], check=False)
     if done.returncode and not (out / "results" / RUN / "evaluate/clicks_found.parquet").exists():

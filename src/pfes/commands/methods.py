@@ -21,6 +21,7 @@ import pandas as pd
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES
+from pfes.base.text import counted
 from pfes.commands.citations import WORKS, bibtex
 from pfes.commands.experiments import run_file
 from pfes.methods.base import LearnedMethod
@@ -157,9 +158,9 @@ def _data(facts: RunFacts) -> str:
     marked = " and ".join(f"{counts.get(kind, 0)} {kind}-expressions" for kind in CLASSES)
     lost = len(facts.videos) - len(good)
     return (
-        f"We used {_count(len(good), 'recording')} ({minutes:.1f} min) of {_count(good['subject'].nunique(), 'subject')} from"
+        f"We used {counted(len(good), 'recording')} ({minutes:.1f} min) of {counted(good['subject'].nunique(), 'subject')} from"
         f" {' and '.join(names)}, with {marked} labelled"
-        f"{'; ' + _count(lost, 'recording') + ' could not be used' if lost else ''}."
+        f"{'; ' + counted(lost, 'recording') + ' could not be used' if lost else ''}."
     )
 
 
@@ -205,7 +206,7 @@ def _experiment(name: str, one: Trained) -> str:
     text = (
         f"{name}: the method {method.name}{cited} with a SpotFormer [@spotformer] of {model['width']} channels and"
         f" {model['heads']} attention heads was trained on {learned}. Each subject was tested by a model that had not seen it"
-        f" ({folds}), trained for {_count(training['epochs'], 'epoch')} with Adam (learning rate {training['learning_rate']:g}, times"
+        f" ({folds}), trained for {counted(training['epochs'], 'epoch')} with Adam (learning rate {training['learning_rate']:g}, times"
         f" {training['decay']:g} every {training['decay_every']} epochs; weight decay {training['weight_decay']:g};"
         f" {'seed' if len(one.seeds) == 1 else 'seeds'} {seeds})."
     )
@@ -309,7 +310,3 @@ def _choices(facts: RunFacts) -> Iterator[str]:
     yield "- On what data the settings that are fixed beforehand were chosen stands in no file: say it yourself."
     yield f"- Labels repaired or noted: {facts.repairs}, listed in dataset/repairs.parquet and in the report."
     yield ""
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

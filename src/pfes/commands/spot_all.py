@@ -77,7 +77,7 @@ def spot_all(
     todo = {name: one for name, one in recordings.items() if overwrite or not (one.out / PROPOSALS).exists()}
     for name, one in recordings.items():
         if name not in todo:
-            yield Outcome(one.path, name, f"{one.out / PROPOSALS} is there already; replace it with --overwrite")
+            yield Outcome(one.path, name, _there_already(one))
     _check_model(wanted)
     for name in list(todo):
         problem = _unreadable(todo[name].path)
@@ -105,6 +105,18 @@ def collect_events(recordings: Mapping[str, Asked], out: Path) -> pd.DataFrame:
     events = pd.concat(full, ignore_index=True) if full else pd.DataFrame()
     store.write_csv(out / EVENTS, events)
     return events
+
+
+def _there_already(one: Asked) -> str:
+    """Say whose results are in the folder of a recording."""
+    try:
+        sources = store.describe(one.out / "faces.h5")["provenance"]["sources"]
+    except InputError:  # no such file, or damaged
+        sources = {}
+    other = next((name for name in sources if Path(name).name != Path(one.path).name), None)
+    if other is not None:
+        return f"{one.out} holds the results of another recording, {other}; choose another folder with --out"
+    return f"{one.out / PROPOSALS} is there already; replace it with --overwrite"
 
 
 def _check_model(wanted: Wanted) -> None:

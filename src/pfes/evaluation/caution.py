@@ -4,8 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pfes.base.records import CLASSES
+from pfes.base.text import counted
 
-FEW_SUBJECTS, FEW_LABELS = 5, 20  # below these one subject, or one expression, moves F1 by a tenth and more
+FEW_SUBJECTS, FEW_LABELS = (
+    5,
+    20,
+)  # ours: one expression of 20 is a twentieth of recall, one subject of 5 a fifth of the data
 
 
 def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
@@ -23,11 +27,9 @@ def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
     labels = Counter(classes)
     said, total = [], labels.total()
     if total and (subjects < FEW_SUBJECTS or total < FEW_LABELS):
-        people = "one subject" if subjects == 1 else f"{subjects} subjects"
-        count = "one labelled expression" if total == 1 else f"{total} labelled expressions"
         said.append(
-            f"Few data: {count} of {people}. With fewer than {FEW_LABELS} expressions or {FEW_SUBJECTS} subjects F1 is mostly"
-            " chance; read it only with its interval, and a low one as nothing found yet."
+            f"Few data: {counted(total, 'labelled expression')} of {counted(subjects, 'subject')}. With fewer than {FEW_LABELS}"
+            f" expressions or {FEW_SUBJECTS} subjects, one more of either can change F1 a lot: read it only with its interval."
         )
     if total:
         missing = [kind for kind in CLASSES if not labels[kind]]

@@ -22,6 +22,7 @@ from pfes.base import config as configuration
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, WINDOW, Video
+from pfes.base.text import counted
 from pfes.datasets.demo import DemoParameters
 from pfes.datasets.folds import Fold
 from pfes.datasets.points import PointParameters, draw_points
@@ -189,9 +190,7 @@ def render(findings: Findings) -> RenderableType:
     if findings.cautions:
         parts += ["", *findings.cautions]
     if findings.problems:
-        number = len(findings.problems)
-        title = "one problem" if number == 1 else f"{number} problems"
-        wrong = Table("what would go wrong", title=title, title_justify="left")
+        wrong = Table("what would go wrong", title=counted(len(findings.problems), "problem"), title_justify="left")
         for problem in findings.problems:
             wrong.add_row(problem)
         parts.append(wrong)
@@ -236,7 +235,7 @@ def _cost_table(cost: Estimate) -> Table:
     table = Table("estimate", "time of one core", "disk", "from", title="cost, about", title_justify="left")
     for stage in cost.stages:
         table.add_row(stage.name, duration(stage.seconds), size(stage.bytes), stage.source)
-    wall = f"{duration(cost.wall_seconds)} on {cost.cores} core{'s' if cost.cores > 1 else ''}"
+    wall = f"{duration(cost.wall_seconds)} on {counted(cost.cores, 'core')}"
     table.add_row("all", duration(cost.seconds), size(cost.bytes), wall)
     return table
 
