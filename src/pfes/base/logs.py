@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -44,7 +45,12 @@ def to_file(log_path: Path | str, level: int = logging.WARNING) -> Iterator[None
 
 @contextmanager
 def stage(log_path: Path | str) -> Iterator[None]:
-    """Run a stage with its log file; an InputError ends the process with status 1 and its message alone."""
+    """Run a stage with its log file; an InputError ends the process with status 1 and its message alone.
+
+    SIGTERM (a time limit, scancel, a shutdown) ends it with status 143 after what is unfinished is removed: no temporary
+    file stays, and a training keeps its state of the last whole epoch.
+    """
+    signal.signal(signal.SIGTERM, _end)
     with to_file(log_path):
         try:
             yield
@@ -54,3 +60,8 @@ def stage(log_path: Path | str) -> Iterator[None]:
         except Exception:
             traceback.print_exc()  # into the log; it rises to the terminal too
             raise
+
+
+def _end(*_: object) -> None:
+    logging.getLogger("pfes").warning("ended from outside (SIGTERM)")
+    sys.exit(128 + signal.SIGTERM)

@@ -552,6 +552,22 @@ def evaluate(
             console.print(scoring.interval_line(result), highlight=False)
 
 
+@app.command("run", context_settings={"ignore_unknown_options": True})
+def run_command(
+    configs: Annotated[list[Path], typer.Argument(help="Configuration files; after -- any options of Snakemake.")],
+) -> None:
+    """Run the workflow on this machine or a cluster, going on where a killed run ended; docs/cluster.md."""
+    from pfes.commands.run import run
+
+    sys.exit(run(*_parted(configs)))
+
+
+def _parted(words: list[Path]) -> tuple[list[Path], list[str]]:
+    """Return the configurations, which come first, and the options of Snakemake."""
+    first = next((i for i, word in enumerate(words) if str(word).startswith("-")), len(words))
+    return words[:first], [str(word) for word in words[first:]]
+
+
 def main() -> None:
     """Run the command; bad input ends with one line and status 2."""
     logging.basicConfig(
