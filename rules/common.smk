@@ -12,6 +12,7 @@ from pfes.evaluation.metrics import NO_SEED
 from pfes.flow.cache import note
 from pfes.methods.registry import learned, training_parameters
 from pfes.workflow.plan import ROOT, plan_run
+from pfes.workflow.resources import Demands
 
 prepare_jobs()
 
@@ -22,6 +23,7 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 config.update(PLAN.config)
+DEMANDS = Demands(PLAN)  # what jobs ask of a scheduler
 IS_DEMO = config["dataset"]["name"] == "demo"
 IMPORTED = (
     config["dataset"]["name"] == "published"

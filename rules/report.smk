@@ -104,7 +104,7 @@ rule report:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1500,
+        **DEMANDS.asks("report"),
     params:
         files=RUN_FILES,
         benchmarks=BENCHMARKS,
