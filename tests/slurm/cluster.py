@@ -99,7 +99,9 @@ def _munge(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         Path(place).mkdir(exist_ok=True)
         shutil.chown(place, "munge", "munge")
     log = (folder / "munged.log").open("w")
-    yield subprocess.Popen(["runuser", "-u", "munge", "--", _program("munged") or "", "--foreground"], stderr=log, stdout=log)
+    yield subprocess.Popen(
+        ["runuser", "-u", "munge", "--", _program("munged") or "", "--foreground"], stderr=log, stdout=log
+    )
     deadline = time.monotonic() + 20
     while subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode and time.monotonic() < deadline:
         time.sleep(0.2)

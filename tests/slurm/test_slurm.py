@@ -1,6 +1,5 @@
 """The workflow on a real SLURM of one node, through the shipped profile: equal to a local run; what is ended comes again with more."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -8,11 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from pfes.base import store
 from tests.conftest import ROOT
+from tests.same import same_results
 from tests.slurm.cluster import PARTITION, cluster, missing
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
@@ -73,7 +71,11 @@ def _cancel(comment: str, folder: Path) -> str | None:
     )
     for line in listed.stdout.splitlines():
         number, place, said = line.split(maxsplit=2)
-        if said.startswith(comment) and Path(place) == folder and list(folder.glob("results/smoke/logs/train/**/*.log")):
+        if (
+            said.startswith(comment)
+            and Path(place) == folder
+            and list(folder.glob("results/smoke/logs/train/**/*.log"))
+        ):
             subprocess.run(["scancel", number], check=True)
             return number
     return None
@@ -82,22 +84,7 @@ def _cancel(comment: str, folder: Path) -> str | None:
 def test_results_are_those_of_a_local_run(on_slurm, run):
     """Every array, table and summary; files that hold times (log, cost, page) have the same shape."""
     results = on_slurm[0] / "results" / "smoke"
-    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.suffix in (".h5", ".parquet")}
-    assert len(names) > 25
-    for name in sorted(names):
-        here, there = run / name, results / name
-        if name.endswith(".h5"):
-            kind = store.describe(here)["pfes_kind"]
-            left, right = store.read(here, kind), store.read(there, kind)
-            assert left.keys() == right.keys(), name
-            for key in left:
-                np.testing.assert_array_equal(left[key], right[key], err_msg=f"{name} {key}")
-        else:
-            kind = store.describe(here)["kind"]
-            left, right = store.read_table(here, kind), store.read_table(there, kind)
-            times = [column for column in left if column in ("seconds", "memory_mb", "path")]
-            assert left.drop(columns=times).equals(right.drop(columns=times)), name
-    assert json.loads((run / "summary.json").read_text()) == json.loads((results / "summary.json").read_text())
+    assert same_results(run, results) > 25
     assert (results / "complete.txt").exists()
 
 

@@ -41,7 +41,9 @@ PREFIX = "pfes-"  # of the names of SLURM jobs, before that id
 PATIENCE_S = 30.0  # that jobs have to end by themselves
 PART = re.compile(r"\..*\.(\d+)\.part(\.\w+)?")
 # Options of Snakemake with which it starts no job.
-LOOKS_ONLY = re.compile(r"-n|--(dry-?run|unlock|lint|summary|detailed-summary|dag|rulegraph|filegraph|report|list.*|help|version)")
+LOOKS_ONLY = re.compile(
+    r"-n|--(dry-?run|unlock|lint|summary|detailed-summary|dag|rulegraph|filegraph|report|list.*|help|version)"
+)
 OWN_PROFILE = re.compile(r"(--workflow-profile|--profile|--executor)(=.*)?|-e")
 OWN_CORES = re.compile(r"(--cores|--jobs)(=.*)?|-[cj]\S*")
 
@@ -77,7 +79,9 @@ def run(configs: Sequence[Path], arguments: Sequence[str] = ()) -> int:
         for line in tidy(results):
             print(f"pfes: {line}", file=sys.stderr)
         run_id = uuid.uuid4().hex[:12]
-        process = subprocess.Popen([*command, "--slurm-jobname-prefix", PREFIX + run_id], env=os.environ | {MARK: run_id})
+        process = subprocess.Popen(
+            [*command, "--slurm-jobname-prefix", PREFIX + run_id], env=os.environ | {MARK: run_id}
+        )
         claim = Claim(run_id, socket.gethostname(), process.pid, time.strftime("%Y-%m-%d %H:%M:%S"))
         with store.atomic(results / CLAIM) as temporary:
             temporary.write_text(json.dumps(asdict(claim)))
@@ -151,7 +155,9 @@ def tidy(results: Path) -> Iterator[str]:
         yield from _end_jobs(claim)
         for lock in locks:
             lock.unlink()
-        yield f"going on where process {claim.pid} ended, which began {claim.since}" + ("; its lock is removed" if locks else "")
+        yield f"going on where process {claim.pid} ended, which began {claim.since}" + (
+            "; its lock is removed" if locks else ""
+        )
     if parts := _sweep(results):
         yield f"removed {parts} unfinished temporary files"
     (results / CLAIM).unlink(missing_ok=True)
@@ -274,7 +280,9 @@ def _passing_signals(process: subprocess.Popen[bytes], claim: Claim) -> Iterator
     def end(*_: object) -> None:
         for job in _processes(claim.id):
             with suppress(psutil.Error):
-                if job.pid != process.pid and "--mode" not in job.cmdline():  # those are Snakemake's own, waiting for a job
+                if (
+                    job.pid != process.pid and "--mode" not in job.cmdline()
+                ):  # those are Snakemake's own, waiting for a job
                     job.terminate()
         process.send_signal(signal.SIGINT)
 

@@ -39,6 +39,7 @@ from pfes.workflow.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]  # of the checkout
 EXPERIMENTS = Path("config/experiments")
+MOST_BYTES = 200  # of a name: file systems take 255, and a temporary file adds to it
 ALWAYS = ("baseline",)  # experiments that every run has beside its own: they cost nothing
 MACHINE = frozenset(item.path for item in settings_of(Settings()) if not item.changes_results)
 
@@ -203,6 +204,12 @@ def plan_run(config: Mapping[str, Any], folder: Path = EXPERIMENTS, schemas: Pat
     plan = Plan(
         config, experiments, release, {file_name(fold.name): fold for fold in folds}, _systems(config, schemas), run
     )
+    for name in (*plan.videos, *plan.folds):
+        if len(name.encode()) > MOST_BYTES:
+            raise InputError(
+                f"the name {name[:40]!r}... of a recording or fold has {len(name.encode())} bytes as the name of a file, "
+                f"expected {MOST_BYTES} at most; shorten subject and video in the sheet"
+            )
     check_backend(configuration.build(FaceParameters, config["faces"]))
     if config["intensity"]["enabled"] and len(plan.release.clicks):
         _refuse_clicks(plan, "intensity.enabled: continuous intensity")

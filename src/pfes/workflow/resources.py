@@ -30,7 +30,12 @@ START_MINUTES = 10  # Python and its libraries from a busy file system, the firs
 MOST_MINUTES = 24 * 60
 START_MB = 1300  # of a job that imports torch: 700, and on a cluster Snakemake twice beside it
 SNIPPET_BYTES = WINDOW * 10 * 2 * 4  # of a frame
-FRAME_BYTES = {"faces": 68 * 2 * 4, "flow": WINDOW * len(ROIS) * 2 * 4, "snippets": SNIPPET_BYTES, "clips": 4 * SNIPPET_BYTES}
+FRAME_BYTES = {
+    "faces": 68 * 2 * 4,
+    "flow": WINDOW * len(ROIS) * 2 * 4,
+    "snippets": SNIPPET_BYTES,
+    "clips": 4 * SNIPPET_BYTES,
+}
 FRAME_SECONDS = {"demo_video": 0.05, "faces": 0.02, "flow": 0.1, "snippets": 0.005, "displacement": 0.02, "clips": 0.05}
 TRAIN_SECONDS = 0.00084 / 32**2  # per frame, step and squared width
 FEATURE_SECONDS = 0.3 * TRAIN_SECONDS
