@@ -400,12 +400,22 @@ def config(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
-    dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")],
-    root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")],
+    dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")] = "",
+    root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")] = Path(),
+    cluster: Annotated[str, typer.Option(help="slurm: a profile for this cluster, which pfes run then takes.")] = "",
 ) -> None:
-    """Write a commented configuration for a dataset."""
+    """Write a commented configuration for a dataset, or a profile for a cluster."""
+    from pfes.commands.site import write_profile
     from pfes.commands.starter import write_starter
 
+    if cluster not in ("", "slurm"):
+        raise InputError(f"--cluster {cluster}: expected slurm")
+    if cluster:
+        console.print(str(write_profile(folder)), soft_wrap=True)
+    if cluster and not dataset:
+        return
+    if not dataset or root == Path():
+        raise InputError("give --dataset (casme2, samm_lv, casme3 or generic) and --root, the folder of the recordings")
     written = write_starter(folder, dataset, root)
     for path in written:
         console.print(str(path), soft_wrap=True)
@@ -550,6 +560,17 @@ def evaluate(
         console.print(scoring.score_table(results))
         for result in results if intervals else ():
             console.print(scoring.interval_line(result), highlight=False)
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Say what is missing on this machine, and what of its SLURM a profile has to know."""
+    from pfes.commands import doctor, site
+
+    doctor.main()
+    console.print("all libraries can be loaded")
+    for line in site.report():
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 @app.command("run", context_settings={"ignore_unknown_options": True})
