@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,19 @@ def write_torch(path: Path | str, content: Any) -> None:
 def read_torch(path: Path | str, what: str, expected: str) -> Any:
     """Return what ``path`` holds, on the CPU; raise InputError that it is not ``what``, but ``expected`` was expected."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself looks at no checksum
+            if (member := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of {member} does not match: the file is damaged")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zlib.error,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not {what} ({reason}); expected {expected}") from error

@@ -114,4 +114,4 @@ def _finish(folder: Path) -> None:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    _snakemake(folder, "--touch")
+    _snakemake(folder, "--touch", "--forceall")
