@@ -65,8 +65,8 @@ def missing() -> str:
 
 
 @contextmanager
-def cluster() -> Iterator[None]:
-    """Run munged, slurmctld and slurmd inside the block, and cancel what is queued at its end."""
+def cluster() -> Iterator[Path]:
+    """Run munged, slurmctld and slurmd inside the block, whose logs lie in the folder; cancel what is queued at its end."""
     folder = Path(tempfile.mkdtemp(prefix="pfes-slurm-"))
     memory = int(psutil.virtual_memory().total / 2**20 * 0.9)
     for name in ("state", "spool"):
@@ -76,7 +76,7 @@ def cluster() -> Iterator[None]:
     started = [*_munge(folder), *(_daemon(name, folder) for name in ("slurmctld", "slurmd"))]
     try:
         _wait_until_idle(folder)
-        yield
+        yield folder
     finally:
         subprocess.run(["scancel", "--me"], check=False, capture_output=True)
         for process in reversed(started):

@@ -112,7 +112,7 @@ def _snakemake(configs: Sequence[Path], arguments: Sequence[str]) -> list[str]:
         command += ["--workflow-profile", str(_profile(configs))]
         if _profile(configs).parent.name == "profiles" and not any(OWN_CORES.fullmatch(one) for one in arguments):
             command += ["--cores", "all"]
-    defaults = [] if Path("config/config.yaml").exists() else [ROOT / "config/config.yaml"]
+    defaults = [ROOT / "config/config.yaml"] if not Path("config/config.yaml").exists() else []
     if files := [*defaults, *configs]:
         command += ["--configfile", *map(str, files)]
     return command

@@ -28,7 +28,7 @@ UNCOUNTED = 10_000  # frames of a recording that was not looked at yet: five and
 MARGIN = 4.0
 START_MINUTES = 10  # Python and its libraries from a busy file system, the first compilation of the flow
 MOST_MINUTES = 24 * 60
-START_MB = 1300  # of a job that imports torch: 700, and on a cluster Snakemake twice beside it
+START_MB = 1500  # of a job that imports torch: 700, and on a cluster Snakemake twice beside it, 350 each
 SNIPPET_BYTES = WINDOW * 10 * 2 * 4  # of a frame
 FRAME_BYTES = {
     "faces": 68 * 2 * 4,
