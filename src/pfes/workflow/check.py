@@ -224,11 +224,15 @@ def _repair_lines(repairs: pd.DataFrame) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _cost_table(cost: Estimate) -> Table:
-    table = Table("estimate", "core hours", "disk", "from", title="cost, about", title_justify="left")
+    table = Table(
+        "estimate", "core hours", "disk", "memory of a job", "from", title="cost, about", title_justify="left"
+    )
     for stage in cost.stages:
-        table.add_row(stage.name, f"{stage.seconds / 3600:.2f}", size(stage.bytes), stage.source)
+        table.add_row(
+            stage.name, f"{stage.seconds / 3600:.2f}", size(stage.bytes), size(stage.mem_mb * 1e6), stage.source
+        )
     hours = cost.wall_seconds / 3600
-    table.add_row("all", f"{cost.seconds / 3600:.2f}", size(cost.bytes), f"{hours:.1f} h on {cost.cores} cores")
+    table.add_row("all", f"{cost.seconds / 3600:.2f}", size(cost.bytes), "", f"{hours:.1f} h on {cost.cores} cores")
     return table
 
 

@@ -29,6 +29,7 @@ MARGIN = 4.0
 START_MINUTES = 10  # Python and its libraries from a busy file system, the first compilation of the flow
 MOST_MINUTES = 24 * 60
 START_MB = 1500  # of a job that imports torch: 700, and on a cluster Snakemake twice beside it, 350 each
+VIDEO_MB = 1500  # of a job on one recording, which streams: 500, and the same beside it
 SNIPPET_BYTES = WINDOW * 10 * 2 * 4  # of a frame
 FRAME_BYTES = {
     "faces": 68 * 2 * 4,
@@ -75,7 +76,7 @@ class Demands:
         if hasattr(wildcards, "video"):
             frames = self.frames([wildcards.video])
             size = frames * FRAME_BYTES.get(rule, SNIPPET_BYTES) / 1e6
-            return Demand(1500 + 2 * size, frames * FRAME_SECONDS.get(rule, 0.05), size)
+            return Demand(VIDEO_MB + 2 * size, frames * FRAME_SECONDS.get(rule, 0.05), size)
         if hasattr(wildcards, "fold"):
             return self._testing(rule, wildcards)
         frames = self.frames(self._plan.videos)
