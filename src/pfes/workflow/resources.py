@@ -41,6 +41,8 @@ FRAME_SECONDS = {"demo_video": 0.05, "faces": 0.02, "flow": 0.1, "snippets": 0.0
 TRAIN_SECONDS = 0.00084 / 32**2  # per frame, step and squared width
 FEATURE_SECONDS = 0.3 * TRAIN_SECONDS
 
+NOTHING: Mapping[str, int] = {}
+
 Ask = Callable[[Any, int], int]
 
 
@@ -57,6 +59,8 @@ class Demands:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._counted: Mapping[str, int] = NOTHING
+        self._known: dict[tuple[str | None, ...], Demand] = {}
         self._of_subject: dict[str, list[str]] = {}
         for video in plan.release.videos:
             self._of_subject.setdefault(video.subject, []).append(video.video_id)
@@ -71,6 +75,15 @@ class Demands:
 
     def demand(self, rule: str, wildcards: Any = None) -> Demand:
         """Return what a job of ``rule`` with ``wildcards`` (attributes video, fold, experiment, system) asks for."""
+        key = (rule, *(getattr(wildcards, name, None) for name in ("video", "fold", "experiment", "system")))
+        counted = _counted(self._plan.run / "dataset/videos.parquet")
+        if counted is not self._counted:  # counted meanwhile
+            self._counted, self._known = counted, {}
+        if key not in self._known:
+            self._known[key] = self._demand(rule, wildcards)
+        return self._known[key]
+
+    def _demand(self, rule: str, wildcards: Any) -> Demand:
         if rule in ("train", "intensity_train"):
             return self._training(rule, wildcards)
         if hasattr(wildcards, "video"):
@@ -87,10 +100,15 @@ class Demands:
         counted = _counted(self._plan.run / "dataset/videos.parquet")
         return sum(counted.get(video_id, UNCOUNTED) for video_id in video_ids)
 
+    def longest(self, video_ids: Iterable[str]) -> int:
+        """Return the number of sampled frames of the longest of some recordings."""
+        counted = _counted(self._plan.run / "dataset/videos.parquet")
+        return max((counted.get(video_id, UNCOUNTED) for video_id in video_ids), default=0)
+
     def _training(self, rule: str, wildcards: Any) -> Demand:
         fold = self._plan.folds[wildcards.fold]
         videos = self._videos([*fold.train, *fold.validation])
-        frames, longest = self.frames(videos), max((self.frames([video]) for video in videos), default=0)
+        frames, longest = self.frames(videos), self.longest(videos)
         if rule == "intensity_train":
             epochs = int(self._plan.systems[wildcards.system]["training"]["epochs"])
             return Demand(START_MB + 700 + frames * SNIPPET_BYTES / 1e6, frames * epochs * 0.001, 50)
@@ -130,7 +148,7 @@ def _counted(path: Path) -> Mapping[str, int]:
     try:
         return _read(path, path.stat().st_mtime_ns)
     except OSError:
-        return {}
+        return NOTHING
 
 
 @cache
@@ -138,6 +156,6 @@ def _read(path: Path, modified: int) -> Mapping[str, int]:
     try:
         table = store.read_table(path, "videos")
     except InputError:  # the job that reads it says so
-        return {}
+        return NOTHING
     frames = table["n_frames"].fillna(0).astype(int)
     return dict(zip(table["video_id"], frames, strict=True))
