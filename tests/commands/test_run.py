@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from pfes.base.errors import InputError
+from pfes.commands import cli
 from pfes.commands import run as command
 from pfes.commands.run import CLAIM, MARK, Claim, run_name, tidy
 
@@ -153,3 +155,15 @@ def test_sigterm_ends_a_stage_and_what_it_was_writing(tmp_path):
         assert process.wait(10) == 143
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt", "ready"]
     assert "ended from outside (SIGTERM)" in (tmp_path / "log.txt").read_text()
+
+
+def test_configurations_come_first_and_the_rest_is_snakemakes():
+    words = [
+        Path("a.yaml"),
+        Path("b.yml"),
+        Path("results/mine/summary.json"),
+        Path("-n"),
+        Path("--config"),
+        Path("run=x"),
+    ]
+    assert cli._parted(words) == (words[:2], ["results/mine/summary.json", "-n", "--config", "run=x"])

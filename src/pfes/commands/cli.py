@@ -584,8 +584,8 @@ def run_command(
 
 
 def _parted(words: list[Path]) -> tuple[list[Path], list[str]]:
-    """Return the configurations, which come first, and the options of Snakemake."""
-    first = next((i for i, word in enumerate(words) if str(word).startswith("-")), len(words))
+    """Return the configurations (.yaml), which come first, and what is Snakemake's: options, files to make."""
+    first = next((i for i, word in enumerate(words) if word.suffix not in (".yaml", ".yml")), len(words))
     return words[:first], [str(word) for word in words[first:]]
 
 
