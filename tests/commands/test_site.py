@@ -7,6 +7,7 @@ import yaml
 
 from pfes.base.errors import InputError
 from pfes.commands import site
+from pfes.workflow.resources import START_MB
 
 OFF = "AccountingStorageType   = accounting_storage/none\nMinJobAge               = 300 sec\nTaskPlugin              = task/none\n"
 ON = "AccountingStorageType   = accounting_storage/slurmdbd\nMinJobAge               = 2 sec\nTaskPlugin              = task/cgroup,task/affinity\n"
@@ -39,7 +40,7 @@ def test_a_small_site_without_accounting(answers, tmp_path):
     said = "\n".join(site.report())
     assert "partition short (default): 10 h at most, 4 cores and 8,000 MB a node" in said
     assert "memory: not enforced" in said
-    assert "training.chunk_memory_mb: 3500" in said
+    assert f"training.chunk_memory_mb: {4800 - START_MB}" in said
 
 
 def test_a_large_site_with_gpus(answers, tmp_path):
