@@ -43,7 +43,8 @@ def workers(folder):
 
 def kill_one(folder, process, kind, moment):
     """Kill what ``kind`` says, ``moment`` s after a job was first seen to run; return whether the run was still going."""
-    while process.poll() is None and not workers(folder):
+    before = {worker.pid for worker in workers(folder)}  # orphans, which the run will end
+    while process.poll() is None and not {worker.pid for worker in workers(folder)} - before:
         time.sleep(0.05)
     time.sleep(moment)
     if process.poll() is not None:

@@ -87,7 +87,8 @@ def run(configs: Sequence[Path], arguments: Sequence[str] = ()) -> int:
             temporary.write_text(json.dumps(asdict(claim)))
     with _passing_signals(process, claim):
         status = process.wait()
-    (results / CLAIM).unlink(missing_ok=True)
+    if status >= 0:  # it ended by itself: no lock and no job is left
+        (results / CLAIM).unlink(missing_ok=True)
     return status
 
 
