@@ -167,3 +167,17 @@ def test_configurations_come_first_and_the_rest_is_snakemakes():
         Path("run=x"),
     ]
     assert cli._parted(words) == (words[:2], ["results/mine/summary.json", "-n", "--config", "run=x"])
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "stays"), [("", 0, False), ("import os; os.kill(os.getpid(), 9)", -9, True)]
+)
+def test_the_claim_goes_with_a_run_that_ended_and_stays_after_one_that_was_killed(
+    tmp_path, monkeypatch, source, status, stays
+):
+    """What a killed Snakemake leaves (jobs, lock) is found by the claim."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").write_text("run: mine\n")
+    monkeypatch.setattr(command, "_snakemake", lambda *_: [sys.executable, "-c", source])
+    assert command.run([tmp_path / "my.yaml"]) == status
+    assert (tmp_path / "results/mine" / CLAIM).exists() == stays
