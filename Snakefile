@@ -44,6 +44,7 @@ localrules:
     intensity,
     intensity_complete,
     events,
+    points,
     spotted,
 
 

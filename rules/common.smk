@@ -15,6 +15,7 @@ from pfes.faces.landmarks import FaceParameters, check_backend
 from pfes.flow.cache import note
 from pfes.methods.registry import learned, training_parameters
 from pfes.workflow.plan import plan_run
+from pfes.workflow.resources import Demands
 
 prepare_jobs()
 
@@ -25,6 +26,7 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 config.update(PLAN.config)
+DEMANDS = Demands(PLAN)  # what jobs ask of a scheduler
 IS_DEMO = config["dataset"]["name"] == "demo"
 IMPORTED = (
     config["dataset"]["name"] == "published"

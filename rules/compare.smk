@@ -38,7 +38,7 @@ rule compare:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("compare"),
     params:
         scores={name: per_fold("spot", "scores.h5", name, SEEDS[0]) for name in LEARNED},
         truth=TRUTH,
@@ -62,7 +62,7 @@ if PAPER_TABLES:
         conda:
             "../envs/pfes.yaml"
         resources:
-            mem_mb=500,
+            **DEMANDS.asks("paper_tables"),
         params:
             dataset=PLAN.dataset,
             code=code("paper_tables"),
@@ -98,7 +98,7 @@ rule apex_distance:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("apex_distance"),
     params:
         apexes={
             name: [
@@ -138,7 +138,7 @@ rule pseudo_labels:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=2000,
+        **DEMANDS.asks("pseudo_labels"),
     params:
         truth=TRUTH,
         code=code("pseudo_labels"),

@@ -11,7 +11,7 @@ if IS_DEMO:
         conda:
             "../envs/pfes.yaml"
         resources:
-            mem_mb=1500,
+            **DEMANDS.asks("demo_video"),
         params:
             settings=depends("demo_video"),
             code=code("demo_video"),
@@ -35,7 +35,7 @@ rule dataset:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("dataset"),
     params:
         settings=depends("dataset"),
         run=RUN,

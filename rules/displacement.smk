@@ -12,7 +12,7 @@ rule displacement:
         "../envs/pfes.yaml"
     threads: max(1, (workflow.cores or 1) // len(VIDEOS))
     resources:
-        mem_mb=1500,
+        **DEMANDS.asks("displacement"),
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         settings=depends("displacement"),

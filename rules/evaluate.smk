@@ -39,7 +39,7 @@ rule evaluate:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=2000,
+        **DEMANDS.asks("evaluate"),
     params:
         proposals=PROPOSALS,
         kept=KEPT,

@@ -11,7 +11,7 @@ rule faces:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1500,
+        **DEMANDS.asks("faces"),
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         fps=lambda wildcards: VIDEOS[wildcards.video].fps,

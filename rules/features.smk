@@ -12,7 +12,7 @@ rule features:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=3000,
+        **DEMANDS.asks("features"),
     params:
         code=code("features"),
         method=method_code,
@@ -36,7 +36,7 @@ rule epoch_proposals:  # on request only: what each kept epoch would have spotte
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=3000,
+        **DEMANDS.asks("epoch_proposals"),
     params:
         settings=depends("epoch_proposals"),
         method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,

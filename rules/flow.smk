@@ -12,7 +12,7 @@ rule flow:
         "../envs/pfes.yaml"
     threads: max(1, (workflow.cores or 1) // len(VIDEOS))
     resources:
-        mem_mb=1500,
+        **DEMANDS.asks("flow"),
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         settings=depends("flow"),

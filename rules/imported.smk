@@ -11,7 +11,7 @@ rule imported:  # imported features instead of faces, flow and snippets: they ar
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=500,
+        **DEMANDS.asks("imported"),
     params:
         code=code("imported"),
     script:

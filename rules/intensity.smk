@@ -24,7 +24,7 @@ rule clips:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("clips"),
     params:
         recording=lambda wildcards: VIDEOS[wildcards.video].path,
         settings=depends("clips"),
@@ -50,7 +50,7 @@ rule intensity_train:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=3000,
+        **DEMANDS.asks("intensity_train"),
     params:
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
         settings=lambda wildcards: {
@@ -78,7 +78,7 @@ rule intensity_predict:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=2000,
+        **DEMANDS.asks("intensity_predict"),
     params:
         code=code("intensity_predict"),
     script:
@@ -98,7 +98,7 @@ rule intensity_stream:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=2000,
+        **DEMANDS.asks("intensity_stream"),
     params:
         recordings=lambda wildcards: {
             name: VIDEOS[name].path
@@ -142,7 +142,7 @@ rule intensity_compare:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("intensity_compare"),
     params:
         curves=CURVES,
         scores=GIM_SCORES,
@@ -182,7 +182,7 @@ rule intensity_recordings:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("intensity_recordings"),
     params:
         streams=STREAMS,
         scores={SEEDS[0]: GIM_SCORES[SEEDS[0]]},
@@ -231,7 +231,7 @@ rule intensity_figures:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("intensity_figures"),
     params:
         curves=INTENSITY_FILES["curves"],
         streams=SHOWN_STREAM,

@@ -1,5 +1,5 @@
 from pfes.base.provenance import file_digest
-from pfes.report import page as run_page
+import pfes.report
 
 RUN_FILES = {
     "videos": RUN / "dataset/videos.parquet",
@@ -34,7 +34,7 @@ COST_STAGES = (
 SHOWS_FACES = (
     IS_DEMO if config["report"]["faces"] is None else config["report"]["faces"]
 )
-TEMPLATES = sorted(Path(run_page.__file__).parent.glob("templates/*"))
+TEMPLATES = sorted(Path(pfes.report.__file__).parent.glob("templates/*"))
 
 
 rule report:
@@ -104,7 +104,7 @@ rule report:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1500,
+        **DEMANDS.asks("report"),
     params:
         files=RUN_FILES,
         benchmarks=BENCHMARKS,

@@ -10,7 +10,7 @@ rule snippets:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("snippets"),
     params:
         settings=depends("snippets"),
         code=code("snippets"),

@@ -12,7 +12,7 @@ rule scores:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=2000,
+        **DEMANDS.asks("scores"),
     params:
         code=code("scores"),
         method=method_code,
@@ -37,7 +37,7 @@ rule limits:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=2000,
+        **DEMANDS.asks("limits"),
     params:
         settings=depends("limits"),
         code=code("limits"),
@@ -60,7 +60,7 @@ rule all_proposals:  # whatever their score, for the protocol table alone
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("all_proposals"),
     params:
         settings=depends("all_proposals"),
         method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,
@@ -85,7 +85,7 @@ rule spot:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("spot"),
     params:
         settings=depends("spot"),
         method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,
@@ -111,7 +111,7 @@ rule training_free:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=1000,
+        **DEMANDS.asks("training_free"),
     params:
         settings=depends("training_free"),
         method_name=lambda wildcards: PLAN.method(wildcards.experiment).name,

@@ -18,7 +18,7 @@ rule train:
     conda:
         "../envs/pfes.yaml"
     resources:
-        mem_mb=4000,
+        **DEMANDS.asks("train"),
     params:
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
         validation=lambda wildcards: FOLDS[wildcards.fold].validation,

@@ -255,6 +255,17 @@ def test_a_named_pipe_is_refused_at_once(tmp_path):
             door(tmp_path / "pipe.mp4")
 
 
+@pytest.mark.parametrize("ending", ["mkv", "h264"])
+def test_a_file_that_gives_no_frame_for_a_minute_is_refused(tmp_path, monkeypatch, ending):
+    """Some frames, then terabytes of nothing (a sparse file), as a broken copy leaves them: FFmpeg would read for hours."""
+    monkeypatch.setattr("pfes.media.video.NO_FRAME_S", 1.0)
+    path = write(tmp_path / f"a.{ending}", EVEN[:20])
+    with path.open("ab") as file:
+        file.truncate(2**42)
+    with pytest.raises(InputError, match=rf"a.{ending}: gives no frame for 1 s of reading; .* copy it again"):
+        describe(path, 30)
+
+
 def test_a_file_that_was_cut_short_gives_the_frames_it_has(tmp_path):
     path = write(tmp_path / "a.mkv", EVEN, g="10")
     content = path.read_bytes()

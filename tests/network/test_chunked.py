@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 
 from pfes.network import chunked, spotformer
-from pfes.network.chunked import LEVELS, TOKENS, chunk_seed, chunked_features, kept_stages
+from pfes.network.chunked import chunk_seed, chunked_features
+from pfes.network.memory import LEVELS, TOKENS, kept_stages
 from pfes.network.parameters import JOINT_PADDING, STANDALONE_PADDING
 from pfes.network.spotformer import SpotFormer
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # most of what imports this module checks no configuration
 T = TypeVar("T")
 Folders = Path | str | Sequence[Path]  # of experiments; of several, the first that has one counts
 REQUIRED: Any = MISSING  # instead of the default of a setting
+MOST_LETTERS = 64  # of an experiment's name
 ABOUT = ("description", "base", "groups")  # keys of an experiment that change nothing themselves
 
 
@@ -43,10 +44,17 @@ def expanded(config: Mapping[str, Any], folders: Folders) -> dict[str, Any]:
     if "seeds" in result:
         result["seeds"] = [_whole(item) for item in _items(result["seeds"])]
     if "experiments" in result:
-        names = [str(item) for item in _items(result["experiments"])]
+        names = [_short(str(item)) for item in _items(result["experiments"])]
         found = [one for name in names for one in ([name] if name in _files(folders) else _group(folders, name))]
         result["experiments"] = list(dict.fromkeys(found))
     return result
+
+
+def _short(name: str) -> str:
+    """Return the name of an experiment; raises InputError for one that no file can have."""
+    if len(name) > MOST_LETTERS:
+        raise InputError(f"experiments: {name[:20]!r}... has {len(name)} letters; expected {MOST_LETTERS} at most")
+    return name
 
 
 def load_experiment(folders: Folders, name: str, schemas: Path | str, config: Mapping[str, Any]) -> dict[str, Any]:

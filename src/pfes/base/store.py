@@ -3,8 +3,9 @@
 Formats (HDF5; ``{video}`` is a video_id, T the number of sampled frames)
 -------------------------------------------------------------------------
 See FORMATS: for every kind of file its datasets, their dimension names and units. The attributes of a file are
-``pfes_kind``, ``pfes_format`` (version), ``provenance`` (JSON) and the kind's own; each dataset has ``dims``,
-``units`` and ``crc32`` of its bytes.
+``pfes_kind``, ``pfes_format`` (version), ``provenance`` (JSON), ``pfes_crc32`` (of all that the file says beside the bytes of its
+arrays) and the kind's own; each dataset has ``dims``, ``units`` and ``crc32`` of its bytes. Tables (Parquet) have the same metadata,
+and checksums of their pages.
 
 Promises
 --------
@@ -33,6 +34,8 @@ from numpy.typing import NDArray
 from pfes.base.errors import InputError
 
 VERSION = 2
+CHECKSUM = "pfes_crc32"
+UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError)  # what h5py and pyarrow raise on damaged files
 log = logging.getLogger(__name__)
 
 # kind -> dataset -> (dimension names, units)
@@ -172,6 +175,7 @@ def create(path: Path | str, kind: str, provenance: Mapping[str, Any], **attribu
         writer = Writer(file, kind)
         writer.set_attributes(**attributes)
         yield writer
+        file.attrs[CHECKSUM] = _said(file)
 
 
 def write(
@@ -207,6 +211,7 @@ def read_whole(path: Path | str, kind: str) -> Whole:
     """Read and verify an HDF5 file of ``kind`` with its attributes; a refusal is read too. Raises InputError as ``read``."""
     with _open(path, kind, refusals=True) as file:
         described = {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
+        described.pop(CHECKSUM, None)
         return Whole(_verified(file, path, kind), described, described.get("refused"))
 
 
@@ -223,7 +228,9 @@ def read_videos(paths: Iterable[Path | str], kind: str, group: str) -> dict[str,
 def attributes(path: Path | str, kind: str) -> dict[str, Any]:
     """Read the attributes of an HDF5 file of ``kind``, ``provenance`` parsed."""
     with _open(path, kind) as file:
-        return {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
+        found = {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
+    found.pop(CHECKSUM, None)
+    return found
 
 
 def describe(path: Path | str) -> dict[str, Any]:
@@ -241,7 +248,7 @@ def describe(path: Path | str) -> dict[str, Any]:
         }
     with _open(path) as file:
         return {
-            **{key: value for key, value in file.attrs.items() if key != "provenance"},
+            **{key: value for key, value in file.attrs.items() if key not in ("provenance", CHECKSUM)},
             "datasets": {
                 name: f"{dataset.dtype} {dict(zip(json.loads(dataset.attrs['dims']), dataset.shape, strict=True))}"
                 for name, dataset in _datasets(file)
@@ -276,21 +283,45 @@ def refusal(path: Path | str, kind: str) -> str | None:
 def write_table(path: Path | str, kind: str, frame: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
     """Write a table as Parquet with provenance."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    metadata = {"pfes_kind": kind, "pfes_format": str(VERSION), "provenance": json.dumps(provenance, default=str)}
+    own = {"pfes_kind": kind, "pfes_format": str(VERSION), "provenance": json.dumps(provenance, default=str)}
+    metadata = {**(table.schema.metadata or {}), **{key.encode(): value.encode() for key, value in own.items()}}
+    table = table.replace_schema_metadata(metadata)
+    table = table.replace_schema_metadata({**metadata, CHECKSUM: str(_said_of_table(table))})
     with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata}), temporary)
+        pq.write_table(table, temporary, write_page_checksum=True)
 
 
 def read_table(path: Path | str, kind: str) -> pd.DataFrame:
-    """Read a table of ``kind``; raises InputError for another kind or a damaged file."""
+    """Read a table of ``kind``; raises InputError for another kind or version, or a damaged file."""
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read as Parquet ({error}); delete it and {rerun(kind)}") from error
-    found = (table.schema.metadata or {}).get(b"pfes_kind", b"nothing known").decode()
+        table = pq.read_table(path, page_checksum_verification=True)
+        metadata = table.schema.metadata or {}
+        found, version = (
+            metadata.get(b"pfes_kind", b"nothing known").decode(),
+            metadata.get(b"pfes_format", b"").decode(),
+        )
+        if metadata.get(CHECKSUM.encode(), str(_said_of_table(table)).encode()) != str(_said_of_table(table)).encode():
+            raise ValueError("its checksum does not match")
+        frame = table.to_pandas()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; {rerun(kind)}") from error
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be read as Parquet ({reason}); delete it and {rerun(kind)}") from error
     if found != kind:
         raise InputError(f"{path}: holds {found}, expected {kind}")
-    return table.to_pandas()
+    if version != str(VERSION):
+        raise InputError(f"{path}: {found!r} of format {version}, expected format {VERSION}; {rerun(kind)}")
+    return frame
+
+
+def _said_of_table(table: pa.Table) -> int:
+    """Return the checksum of what a table says beside its cells: columns, types, rows, metadata."""
+    types = {field.name: "" if pa.types.is_dictionary(field.type) else str(field.type) for field in table.schema}
+    metadata = {
+        repr(key): repr(value) for key, value in (table.schema.metadata or {}).items() if key.decode() != CHECKSUM
+    }
+    return zlib.crc32(json.dumps([types, table.num_rows, metadata], sort_keys=True).encode())
 
 
 @contextmanager
@@ -301,23 +332,54 @@ def _open(path: Path | str, kind: str | None = None, *, refusals: bool = False) 
         advice = f"; delete it and {rerun(kind)}" if kind else "; expected a file that pfes wrote"
         raise InputError(f"{path}: cannot be read as HDF5 ({error}){advice}") from error
     with file:
-        found, version = file.attrs.get("pfes_kind"), file.attrs.get("pfes_format")
-        if found is None:
-            raise InputError(f"{path}: an HDF5 file that pfes did not write")
+        found, version, refused = _head(file, path, kind)
         if kind is not None and (found != kind or version != VERSION):
             raise InputError(
                 f"{path}: {found!r} of format {version}, expected {kind!r} of format {VERSION}; {rerun(kind)}"
             )
-        if kind is not None and "refused" in file.attrs and not refusals:
-            raise InputError(str(file.attrs["refused"]))
+        if kind is not None and refused is not None and not refusals:
+            raise InputError(str(refused))
         yield file
+
+
+def _head(file: h5py.File, path: Path | str, kind: str | None) -> tuple[str, int, str | None]:
+    """Return kind, version and refusal of a file whose checksum matches."""
+    try:
+        found, version = file.attrs.get("pfes_kind"), file.attrs.get("pfes_format")
+        if found is not None and CHECKSUM in file.attrs and file.attrs[CHECKSUM] != _said(file):
+            raise ValueError("its checksum does not match")
+        refused = file.attrs.get("refused")
+    except UNREADABLE as error:
+        raise _damaged(path, kind, error) from error
+    if found is None:
+        raise InputError(f"{path}: an HDF5 file that pfes did not write")
+    return found, version, refused
+
+
+def _said(file: h5py.File) -> int:
+    """Return the checksum of what a file says beside the bytes of its arrays: attributes, names, types, shapes."""
+
+    def plain(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
+        return {name: np.asarray(value).tolist() for name, value in item.attrs.items() if name != CHECKSUM}
+
+    said = {name: [dataset.dtype.str, list(dataset.shape), plain(dataset)] for name, dataset in _datasets(file)}
+    return zlib.crc32(json.dumps([plain(file), said], sort_keys=True, default=repr).encode())
+
+
+def _damaged(path: Path | str, kind: str | None, error: Exception) -> InputError:
+    advice = f"delete it and {rerun(kind)}" if kind else "delete it, and start the run again"
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{path}: the file is damaged ({reason}); {advice}")
 
 
 def _verified(file: h5py.File, path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for name, dataset in _datasets(file):
-        arrays[name] = dataset[()]
-        if zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes()) != dataset.attrs["crc32"]:
+        try:
+            arrays[name], checksum = dataset[()], dataset.attrs["crc32"]
+        except UNREADABLE as error:
+            raise _damaged(path, kind, error) from error
+        if zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes()) != checksum:
             raise InputError(
                 f"{path}: checksum of {name} does not match, the file is damaged; delete it and {rerun(kind)}"
             )

@@ -49,19 +49,6 @@ def _options(
     pass
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
-def run(
-    configs: Annotated[
-        list[str], typer.Argument(help="Your configuration, further ones laid over it, then options of Snakemake.")
-    ],
-) -> None:
-    """Run the workflow: everything from recordings to the report, results below results/<run>."""
-    from pfes.commands.run import run as run_workflow
-
-    first = next((i for i, text in enumerate(configs) if text.startswith("-")), len(configs))
-    raise typer.Exit(run_workflow([Path(text) for text in configs[:first]], configs[first:]))
-
-
 @app.command()
 def demo(
     full: Annotated[bool, typer.Option("--full", help="On twice as many videos, of six subjects.")] = False,
@@ -485,15 +472,25 @@ def config(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
-    dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")],
-    root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")],
+    dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")] = "",
+    root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")] = Path(),
     size: Annotated[
         str, typer.Option(help="Network and training: paper, or small or medium for few data or no GPU.")
     ] = "paper",
+    cluster: Annotated[str, typer.Option(help="slurm: a profile for this cluster, which pfes run then takes.")] = "",
 ) -> None:
-    """Write a commented configuration for a dataset."""
+    """Write a commented configuration for a dataset, or a profile for a cluster."""
+    from pfes.commands.site import write_profile
     from pfes.commands.starter import write_starter
 
+    if cluster not in ("", "slurm"):
+        raise InputError(f"--cluster {cluster}: expected slurm")
+    if cluster:
+        console.print(str(write_profile(folder)), soft_wrap=True)
+    if cluster and not dataset:
+        return
+    if not dataset or root == Path():
+        raise InputError("give --dataset (casme2, samm_lv, casme3 or generic) and --root, the folder of the recordings")
     written = write_starter(folder, dataset, root, size)
     for path in written:
         console.print(str(path), soft_wrap=True)
@@ -649,6 +646,33 @@ def evaluate(
         console.print(scoring.score_table(results))
         for result in results if intervals else ():
             console.print(scoring.interval_line(result), highlight=False)
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Say what is missing on this machine, and what of its SLURM a profile has to know."""
+    from pfes.commands import doctor, site
+
+    doctor.main()
+    console.print("all libraries can be loaded")
+    for line in site.report():
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+@app.command("run", context_settings={"ignore_unknown_options": True})
+def run_command(
+    configs: Annotated[list[Path], typer.Argument(help="Configuration files; after -- any options of Snakemake.")],
+) -> None:
+    """Run the workflow on this machine or a cluster, going on where a killed run ended; docs/cluster.md."""
+    from pfes.commands.run import run
+
+    sys.exit(run(*_parted(configs)))
+
+
+def _parted(words: list[Path]) -> tuple[list[Path], list[str]]:
+    """Return the configurations (.yaml), which come first, and what is Snakemake's: options, files to make."""
+    first = next((i for i, word in enumerate(words) if word.suffix not in (".yaml", ".yml")), len(words))
+    return words[:first], [str(word) for word in words[first:]]
 
 
 def main() -> None:

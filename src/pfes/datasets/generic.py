@@ -46,6 +46,7 @@ from pfes.datasets.sheets import blank, number, read_csv
 from pfes.media.clock import FASTEST, SLOWEST
 
 VIDEO_SHEET = {"required": ("subject", "video", "path"), "optional": ("dataset", "fps", "stimulus_s")}
+LONGEST = 255  # bytes of a file's name
 CONDITION = re.compile(r"condition[\w ]*")  # columns of the videos sheet that pfes events carries through
 NAMES = ("dataset", "subject", "video", "vid")
 SHOWN = 5  # unknown columns that a message lists
@@ -147,6 +148,11 @@ def _videos(sheet: Path, rows: pd.DataFrame) -> tuple[Video, ...]:
         for row, cells in rows.iterrows()
         for name in VIDEO_SHEET["required"]
         if not cells[name]
+    ]
+    problems += [
+        f"row {row}: the path {cells['path'][:40]!r}... is longer than any file's"
+        for row, cells in rows.iterrows()
+        if max(len(part.encode()) for part in ("", *Path(cells["path"]).parts)) > LONGEST or len(cells["path"]) > 4000
     ]
     _stop(sheet, problems)
     return tuple(

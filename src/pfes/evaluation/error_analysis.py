@@ -42,8 +42,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 from pfes.base import store
 from pfes.base.intervals import Intervals, as_intervals, lengths
@@ -173,7 +173,7 @@ def frame_causes(
     nose = flow[:, :, NOSE]
     lids = flow[:, :, EYELIDS] - nose[:, :, None]  # (T, 17, 2, 2)
     away = _size(lids[:, HALF] - np.median(lids, axis=1)).min(axis=1)  # (T,): closed for a moment, both eyes
-    away = maximum_filter1d(away, 2 * BLINK_HALF + 1, mode="nearest")
+    away = scipy.ndimage.maximum_filter1d(away, 2 * BLINK_HALF + 1, mode="nearest")
     signals = _size(nose).max(axis=1), away, _size(flow[:, :, INNER_MOUTH] - nose).max(axis=1)
     limits = (params.head, params.blink, params.talking)
     above = [valid & (signal >= limit * size) for signal, limit in zip(signals, limits, strict=True)]

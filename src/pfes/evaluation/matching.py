@@ -19,10 +19,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pfes.base.errors import InputError
 from pfes.base.intervals import Intervals
@@ -175,8 +173,10 @@ def _components(overlaps: Overlaps) -> list[Ints]:
         return []
     n_instances, n_proposals = int(overlaps.instance.max()) + 1, int(overlaps.proposal.max()) + 1
     size = n_instances + n_proposals
-    links = coo_array((np.ones(len(overlaps.iou)), (overlaps.instance, overlaps.proposal + n_instances)), (size, size))
-    label = connected_components(links, directed=False)[1][overlaps.instance]
+    links = scipy.sparse.coo_array(
+        (np.ones(len(overlaps.iou)), (overlaps.instance, overlaps.proposal + n_instances)), (size, size)
+    )
+    label = scipy.sparse.csgraph.connected_components(links, directed=False)[1][overlaps.instance]
     members = defaultdict[int, list[int]](list)
     for position, name in enumerate(label.tolist()):
         members[name].append(position)
@@ -193,7 +193,7 @@ def _assign(overlaps: Overlaps) -> Ints:
     weight = np.zeros(position.shape)
     # A pair weighs more than all IoU of an assignment together, so that the number of pairs comes first.
     weight[row[kept], column] = min(position.shape) + 1 + overlaps.iou[kept]
-    chosen = position[linear_sum_assignment(weight, maximize=True)]
+    chosen = position[scipy.optimize.linear_sum_assignment(weight, maximize=True)]
     return chosen[chosen >= 0]
 
 

@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, RESULT_CLASSES
@@ -238,7 +238,9 @@ def bounds(drawn: Floats, level: float, n_subjects: int) -> Floats:
     """Return the lower and upper bound [2, K] of draws [B, K]."""
     if n_subjects < 2:
         return np.full((2, drawn.shape[1]), np.nan)
-    tail = stats.norm.cdf(np.sqrt(n_subjects / (n_subjects - 1)) * stats.t.ppf((1 - level) / 2, n_subjects - 1))
+    tail = scipy.stats.norm.cdf(
+        np.sqrt(n_subjects / (n_subjects - 1)) * scipy.stats.t.ppf((1 - level) / 2, n_subjects - 1)
+    )
     return np.quantile(drawn, [tail, 1 - tail], axis=0)
 
 

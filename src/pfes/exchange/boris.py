@@ -127,8 +127,13 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         header = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=delimiter), [])]
         if "behavior" in header and ({"time"} & set(header) or {"start (s)", "stop (s)"} <= set(header)):
             for number_, cells in enumerate(csv.reader(lines[place + 1 :], delimiter=delimiter), place + 2):
+                if len(cells) <= header.index("behavior") and any(cell.strip() for cell in cells):
+                    raise InputError(
+                        f"{path}: line {number_} has {len(cells)} cells, the header {len(header)}; is the file cut short? export it again"
+                    )
                 if any(cell.strip() for cell in cells):
-                    yield number_, dict(zip(header, (cell.strip() for cell in cells), strict=False))
+                    found = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+                    yield number_, dict.fromkeys(header, "") | found
             return
     raise InputError(
         f"{path}: no header with Behavior and Time, or with Behavior, Start (s) and Stop (s); expected events as BORIS exports them"

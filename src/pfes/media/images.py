@@ -113,7 +113,7 @@ def turn(folder: Path) -> str:
     try:
         with Image.open(images(folder)[0]) as image:
             return TURNS.get(image.getexif().get(EXIF_ORIENTATION, 1), "")
-    except OSError:
+    except (OSError, SyntaxError):  # what Pillow calls a broken PNG
         return ""
 
 

@@ -11,6 +11,7 @@ fewer (a 12-bit camera), the bits in use are scaled to 8.
 Only media files are opened, and nothing that they name: lists, playlists and patterns of other files are refused.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ Frame = NDArray[np.uint8]
 CONTAINERS = "mov,matroska,avi,asf,flv,ogg,mpegts,mpeg,mxf,nut,ivf,gif,wtv,rm,dv,yuv4mpegpipe"
 RAW = "mpegvideo,m4v,h264,hevc,av1,obu,vc1,mjpeg"
 SAME_SHAPE = 0.02  # by which width over height may change within a recording
+NO_FRAME_S = 60.0  # after which a file that is read and gives no frame is refused
 MOST_STRETCH = 4.0  # a pixel this many times wider than high, or more, is a damaged header
 
 
@@ -175,7 +177,7 @@ def used_bits(highest: int) -> int:
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     options = {"format_whitelist": f"{CONTAINERS},{RAW}", "protocol_whitelist": "file"}
     try:
-        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace", timeout=NO_FRAME_S)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a video that can be decoded; expected a media file (mp4, mov, mkv, webm, avi, ts, ...), not a list"
@@ -197,12 +199,14 @@ def _moves(stream: VideoStream) -> bool:
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
     """Yield the frames that decode; damaged packets, and whatever follows a damaged end, are passed over."""
-    packets = container.demux(stream)
+    packets, since = container.demux(stream), time.monotonic()
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
+        except av.error.ExitError as error:  # FFmpeg read for NO_FRAME_S without finding a packet
+            raise _without_frames(container) from error
         except av.FFmpegError:
             packet = None
         try:
@@ -212,6 +216,18 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Vide
         yield from found
         if packet is None:
             return
+        if found:
+            since = time.monotonic()
+        elif time.monotonic() - since > NO_FRAME_S:
+            raise _without_frames(container)
+
+
+def _without_frames(container: InputContainer) -> InputError:
+    name = container.name.removeprefix("file:")
+    return InputError(
+        f"{name}: gives no frame for {NO_FRAME_S:.0f} s of reading; expected a video; is it damaged, or on a disk that does not"
+        " answer? copy it again, or convert it to H.264"
+    )
 
 
 def _decoded_from(path: Path, container: InputContainer, stream: VideoStream, first: int) -> Iterator[av.VideoFrame]:

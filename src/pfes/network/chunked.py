@@ -15,7 +15,7 @@ known only after a pass over all chunks; so from the last stage of a span to its
 and a last pass gives the gradients of parameters and input. Running statistics move once.
 
 Spans of one stage cost one more forward pass than a plain step. Where their inputs would take more than the memory
-allowed, spans are longer and time grows; see LEVELS. Results equal those of the plain step within rounding.
+allowed, spans are longer and time grows; see LEVELS in pfes.network.memory. Results equal those of the plain step within rounding.
 
 Differences
 -----------
@@ -30,10 +30,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pfes.network.memory import kept_stages
 from pfes.network.spotformer import SpotFormer, Stage
-
-TOKENS = (170,) * 6 + (51,) + (27,) * 6 + (9,) + (5,) * 3 + (3,) * 3  # of each stage's input, at most
-LEVELS = (tuple(range(19)), (0, *range(6, 19)), (0, 6, 13))  # stages whose input is kept, from fast to frugal
 
 
 def chunked_features(spotformer: SpotFormer, snippets: Tensor, chunk: int, memory_mb: float = 2000) -> Tensor:
@@ -50,15 +48,6 @@ def chunked_features(spotformer: SpotFormer, snippets: Tensor, chunk: int, memor
     tap = torch.ones((), device=snippets.device, requires_grad=torch.is_grad_enabled())
     features: Tensor = _Chunked.apply(tap, spotformer, snippets, chunk, memory_mb)
     return features
-
-
-def kept_stages(frames: int, width: int, memory_mb: float) -> tuple[int, ...]:
-    """Return the first of LEVELS whose kept inputs, and the gradient of the largest, fit into ``memory_mb``."""
-    for level in LEVELS:
-        tokens = [TOKENS[stage] for stage in level[1:]]  # the first is made from the snippets
-        if (sum(tokens) + max(tokens)) * frames * width * 4 <= memory_mb * 1e6:
-            return level
-    return LEVELS[-1]
 
 
 class _Chunked(torch.autograd.Function):

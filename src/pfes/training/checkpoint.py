@@ -14,7 +14,6 @@ and the rows logged so far. Training draws no random number elsewhere.
 import hashlib
 import json
 import logging
-import pickle
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -25,7 +24,8 @@ import numpy as np
 import torch
 
 from pfes.base import provenance
-from pfes.base.torch_files import write_torch
+from pfes.base.errors import InputError
+from pfes.base.torch_files import read_torch, write_torch
 
 LOG = logging.getLogger(__name__)
 FORMAT = 1
@@ -41,10 +41,10 @@ def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_torch(path, "a state of a training", "a checkpoint.pt written by rule train")
         found = content["kind"], content["format"], content["fingerprint"]
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        LOG.warning("%s: cannot be read (%s); training starts anew", path, type(error).__name__)
+    except (InputError, KeyError, TypeError) as error:
+        LOG.warning("%s: cannot be read (%s); training starts anew", path, error)
         return None
     if found != ("checkpoint", FORMAT, fingerprint):
         LOG.info("%s: of another training (parameters, data or code differ); training starts anew", path)

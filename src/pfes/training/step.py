@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from pfes.base.errors import InputError
 from pfes.methods.base import Batch, PointLabels, TrainingVideo
 from pfes.methods.parameters import TrainingParameters
 from pfes.network.chunked import chunked_features
+from pfes.network.memory import chunks
+from pfes.network.spotformer import SpotFormer
 from pfes.training.model import SpottingModel
 
 MIRRORED = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)  # ROI of the mirrored face that takes each place; see pfes.flow.snippets
@@ -70,11 +73,8 @@ def features_of(model: SpottingModel, params: TrainingParameters) -> Callable[[T
         return lambda features: features
     device = next(model.parameters()).device
     low = params.precision == "bf16" or (params.precision == "auto" and device.type == "cuda")
-    network: Callable[[Tensor], Tensor] = model.spotformer
-    if params.chunk_frames is not None:
-        chunk, memory_mb = params.chunk_frames, params.chunk_memory_mb
-        network = lambda snippets: chunked_features(model.spotformer, snippets, chunk, memory_mb)  # noqa: E731
-    elif params.compile:
+    network: Callable[[Tensor], Tensor] = partial(_passed, model.spotformer, model.params.width, params)
+    if params.compile:
         if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
             raise InputError(
                 "training: compile needs a C++ compiler (g++) on the CPU; install one, or set compile: false"
@@ -86,6 +86,16 @@ def features_of(model: SpottingModel, params: TrainingParameters) -> Callable[[T
             return network(snippets)
 
     return features
+
+
+def _passed(spotformer: SpotFormer, width: int, params: TrainingParameters, snippets: Tensor) -> Tensor:
+    """Return the features of a whole video, in chunks where these are asked for or memory needs them."""
+    passing = chunks(len(snippets), width, params.chunk_frames, params.chunk_memory_mb)
+    if passing is None:
+        return spotformer(snippets)
+    if not spotformer.training:  # no frame looks at another one
+        return torch.cat([spotformer(part) for part in snippets.split(passing.frames)])
+    return chunked_features(spotformer, snippets, *passing)
 
 
 def step(

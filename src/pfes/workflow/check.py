@@ -232,11 +232,13 @@ def _repair_lines(repairs: pd.DataFrame) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _cost_table(cost: Estimate) -> Table:
-    table = Table("estimate", "time of one core", "disk", "from", title="cost, about", title_justify="left")
+    table = Table(
+        "estimate", "time of one core", "disk", "memory of a job", "from", title="cost, about", title_justify="left"
+    )
     for stage in cost.stages:
-        table.add_row(stage.name, duration(stage.seconds), size(stage.bytes), stage.source)
+        table.add_row(stage.name, duration(stage.seconds), size(stage.bytes), size(stage.mem_mb * 1e6), stage.source)
     wall = f"{duration(cost.wall_seconds)} on {counted(cost.cores, 'core')}"
-    table.add_row("all", duration(cost.seconds), size(cost.bytes), wall)
+    table.add_row("all", duration(cost.seconds), size(cost.bytes), "", wall)
     return table
 
 

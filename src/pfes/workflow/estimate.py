@@ -31,6 +31,7 @@ from pfes.methods.registry import learned, training_parameters
 from pfes.network.parameters import ModelParameters
 from pfes.training.engine import train
 from pfes.training.model import SpottingModel
+from pfes.workflow.resources import VIDEO_MB, training
 
 CALIBRATED = "calibration of some seconds"
 FRAMES = {"faces": 24, "train": 64}  # of the calibration
@@ -39,13 +40,14 @@ POINTS = 68
 
 @dataclass(frozen=True)
 class StageCost:
-    """Processor time of one stage, s, what it writes, and where the time comes from; ``gpu``: one job at a time."""
+    """Processor time of one stage, s, what it writes, where the time comes from, and the memory of a job, MB; ``gpu``: one job at a time."""
 
     name: str
     seconds: float
     bytes: float
     source: str
     gpu: bool = False
+    mem_mb: float = VIDEO_MB
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,10 @@ def _training(
     else:
         seconds = _train_seconds(config) * passes * config["training"]["epochs"]
         source = CALIBRATED
-    return StageCost(f"training {name}", seconds, size, source, _on_gpu(config))
+    longest = max(map(int, videos["n_frames"]), default=0)
+    return StageCost(
+        f"training {name}", seconds, size, source, _on_gpu(config), training(config, int(frames.sum()), longest).mem_mb
+    )
 
 
 # ------------------------------------------------------------------------------------------------ from the benchmarks

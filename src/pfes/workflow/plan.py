@@ -39,6 +39,7 @@ from pfes.network.parameters import ModelParameters
 from pfes.training.box import check_size
 from pfes.workflow.settings import Settings, defaults
 
+MOST_BYTES = 200  # of a name: file systems take 255, and a temporary file adds to it
 ALWAYS = ("baseline",)  # experiments that every run has beside its own: they cost nothing
 MACHINE = frozenset(item.path for item in settings_of(Settings()) if not item.changes_results)
 
@@ -205,6 +206,12 @@ def plan_run(config: Mapping[str, Any], folders: configuration.Folders = EXPERIM
     folds = make_folds(instances, configuration.build(FoldParameters, config["folds"]))
     named = {file_name(fold.name): fold for fold in folds}
     plan = Plan(config, experiments, release, named, _systems(config, schemas), run, said)
+    for name in (*plan.videos, *plan.folds):
+        if len(name.encode()) > MOST_BYTES:
+            raise InputError(
+                f"the name {name[:40]!r}... of a recording or fold has {len(name.encode())} bytes as the name of a file, "
+                f"expected {MOST_BYTES} at most; shorten subject and video in the sheet"
+            )
     check_backend(configuration.build(FaceParameters, config["faces"]))
     if config["intensity"]["enabled"] and len(plan.release.clicks):
         _refuse_clicks(plan, "intensity.enabled: continuous intensity")

@@ -48,7 +48,9 @@ HEAD = """\
 class Settings:
     """Configuration of a run."""
 
-    run: str = setting("my_run", "name of the run; everything goes to results/<run>", pattern=r"^[\w.-]+$")
+    run: str = setting(
+        "my_run", "name of the run; everything goes to results/<run>", pattern=r"^[\w.-]+$", maxLength=100
+    )
     seeds: tuple[int, ...] = setting(
         (0,), "one training per fold and seed", items={"minimum": 0}, minItems=1, uniqueItems=True
     )
