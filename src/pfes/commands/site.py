@@ -16,7 +16,10 @@ from pfes.network.memory import MOST_MB
 from pfes.workflow.plan import ROOT
 from pfes.workflow.resources import MOST_MINUTES, START_MB
 
-LONG_RULES = ("train", "intensity_train", "flow", "evaluate", "report")  # whose time limit may be beyond a partition's
+LONG_RULES = (
+    "train",
+    "intensity_train",
+)  # that go on in the next attempt: they get all that a partition gives, and no more
 ENOUGH_MINUTES = 12 * 60  # of a partition that jobs go to
 LASTING_S = 120  # that squeue should know of an ended job, to be asked how it ended
 
