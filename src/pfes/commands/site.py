@@ -148,7 +148,7 @@ def _own(found: Site) -> Iterator[str]:
         yield f"# Trainings that hold a GPU at a time.\nresources:\n  gpu: {gpu.gpus}\nset-resource-scopes:\n  gpu: global"
         limits["train"] = min(gpu.minutes or MOST_MINUTES, MOST_MINUTES)
     if limits:
-        yield "# No job asks for more minutes than its partition gives; a training goes on in its next attempt.\nset-resources:"
+        yield "# A training asks for all minutes that its partition gives, and goes on in its next attempt.\nset-resources:"
     for rule, minutes in limits.items():
         yield f"  {rule}:\n    runtime: {minutes}"
         if rule == "train" and gpu is not None:
