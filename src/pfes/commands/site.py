@@ -16,7 +16,10 @@ from pfes.base.place import ROOT
 from pfes.network.memory import MOST_MB
 from pfes.workflow.resources import MOST_MINUTES, START_MB
 
-LONG_RULES = ("train", "intensity_train", "flow", "evaluate", "report")  # whose time limit may be beyond a partition's
+LONG_RULES = (
+    "train",
+    "intensity_train",
+)  # that go on in the next attempt: they get all that a partition gives, and no more
 ENOUGH_MINUTES = 12 * 60  # of a partition that jobs go to
 LASTING_S = 120  # that squeue should know of an ended job, to be asked how it ended
 
@@ -145,7 +148,7 @@ def _own(found: Site) -> Iterator[str]:
         yield f"# Trainings that hold a GPU at a time.\nresources:\n  gpu: {gpu.gpus}\nset-resource-scopes:\n  gpu: global"
         limits["train"] = min(gpu.minutes or MOST_MINUTES, MOST_MINUTES)
     if limits:
-        yield "# No job asks for more minutes than its partition gives; a training goes on in its next attempt.\nset-resources:"
+        yield "# A training asks for all minutes that its partition gives, and goes on in its next attempt.\nset-resources:"
     for rule, minutes in limits.items():
         yield f"  {rule}:\n    runtime: {minutes}"
         if rule == "train" and gpu is not None:

@@ -38,6 +38,7 @@ FRAME_BYTES = {
     "clips": 4 * SNIPPET_BYTES,
 }
 FRAME_SECONDS = {"demo_video": 0.05, "faces": 0.02, "flow": 0.1, "snippets": 0.005, "displacement": 0.02, "clips": 0.05}
+DECODE_SECONDS, TABLE_SECONDS = 0.002, 0.0005  # per frame, of the jobs that there is one of
 TRAIN_SECONDS = 0.00084 / 32**2  # per frame, step and squared width
 FEATURE_SECONDS = 0.3 * TRAIN_SECONDS
 
@@ -93,7 +94,8 @@ class Demands:
         if hasattr(wildcards, "fold"):
             return self._testing(rule, wildcards)
         frames = self.frames(self._plan.videos)
-        return Demand(2000 + frames * SNIPPET_BYTES / 1e6, frames * 0.01, 50 + frames * 100 / 1e6)
+        each = DECODE_SECONDS if rule == "dataset" else TABLE_SECONDS
+        return Demand(2000 + frames * SNIPPET_BYTES / 1e6, frames * each, 50 + frames * 100 / 1e6)
 
     def frames(self, video_ids: Iterable[str]) -> int:
         """Return the number of sampled frames of some recordings."""
