@@ -37,7 +37,7 @@ def test_a_command_line_is_accepted(page: str, line: str) -> None:
     program, *words = shlex.split(re.sub(r"^\$ |[][]", "", line), comments=True)
     program = Path(program).name
     if program == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        targets = re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert words[0] in targets
     elif program == "snakemake":
         get_argument_parser().parse_args(words)

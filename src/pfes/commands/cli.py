@@ -473,7 +473,7 @@ def config(
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the configuration.")],
     dataset: Annotated[str, typer.Option(help="casme2, samm_lv, casme3 or generic.")] = "",
-    root: Annotated[Path, typer.Option(help="Folder of your copy of the release, or of your videos.")] = Path(),
+    root: Annotated[Path | None, typer.Option(help="Folder of your copy of the release, or of your videos.")] = None,
     size: Annotated[
         str, typer.Option(help="Network and training: paper, or small or medium for few data or no GPU.")
     ] = "paper",
@@ -489,7 +489,7 @@ def init(
         console.print(str(write_profile(folder)), soft_wrap=True)
     if cluster and not dataset:
         return
-    if not dataset or root == Path():
+    if not dataset or root is None:
         raise InputError("give --dataset (casme2, samm_lv, casme3 or generic) and --root, the folder of the recordings")
     written = write_starter(folder, dataset, root, size)
     for path in written:
