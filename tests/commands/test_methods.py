@@ -26,7 +26,7 @@ def test_the_paragraph_has_the_settings_that_the_models_were_trained_with(run, t
         f"learning rate {meta['training']['learning_rate']:g}",
         "leave-one-subject-out, 3 folds",
         f"MediaPipe {meta['provenance']['libraries']['mediapipe']}",
-        "above 0, after soft-NMS",  # class_threshold of the smoke run
+        "score at the apex is above 0, after soft-NMS",  # class_threshold of the smoke run
     ):
         assert said in text, said
     videos = store.read_table(run / "dataset/videos.parquet", "videos")

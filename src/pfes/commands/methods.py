@@ -224,9 +224,13 @@ def _spotting(spot: Mapping[str, Any]) -> str:
         f" {spot[kind]['max_per_video']} a video"
         for kind in CLASSES
     )
+    smooth = f", smoothed over {spot['smooth_frames']} frames," if spot["smooth_frames"] > 1 else ""
+    kept = "" if spot["both_classes"] else " (of two such classes the one of the higher score)"
+    early = "limited in length first, " if spot["length_first"] else ""
     return (
-        f"Proposals are runs of the intensity above {thresholds}, of each class whose score at the apex is above"
-        f" {spot['class_threshold']:g}, after {nms}non-maximum suppression at an IoU of {spot['nms_iou']:g} ({limits})."
+        f"Proposals are runs of the intensity{smooth} above {thresholds}, of each class whose score at the apex is above"
+        f" {spot['class_threshold']:g}{kept}, {early}after {nms}non-maximum suppression at an IoU of {spot['nms_iou']:g} ({limits}),"
+        f" scored {'by eq. 15' if spot['score'] == 'eq15' else 'as in the published code'} of GIM [@gim2025]."
     )
 
 
