@@ -11,7 +11,6 @@ fill the cache on disk together. Python's lock is not held: threads run side by 
 # mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,26 +63,11 @@ OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "nump
 
 
 def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with the result cached on disk, or without a cache where no directory can be written.
-
-    What was compiled in this process rounds otherwise than what is loaded from the cache (by up to .001 px in the flow), so a
-    process that had to compile loads what it has written, and does the work again: all processes run the same code.
-    """
+    """Compile with the result cached on disk, or without a cache where no directory can be written."""
     try:
-        made = njit(cache=True, **OPTIONS)(function)
+        return njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # numba: no locator available
         return njit(**OPTIONS)(function)
-
-    @wraps(function)
-    def call(*arguments):
-        nonlocal made
-        result = made(*arguments)
-        if made.stats.cache_misses:
-            made = njit(cache=True, **OPTIONS)(function)
-            result = made(*arguments)
-        return result
-
-    return call
 
 
 _part = njit(**OPTIONS)
