@@ -70,7 +70,9 @@ def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(**OPTIONS)(function)
 
 
-_part = njit(**OPTIONS)
+# Inlined, a part exists once: a process that compiles would else also hold parts compiled for themselves and call these, which
+# round differently from those in the file of the cache that every later process loads.
+_part = njit(**OPTIONS, forceinline=True)
 ZERO, QUARTER, HALF, ONE = np.float32(0), np.float32(0.25), np.float32(0.5), np.float32(1)
 TWO, THREE, FOUR, FIVE = np.float32(2), np.float32(3), np.float32(4), np.float32(5)
 EIGHTH, THREE_EIGHTHS, THREE_QUARTERS = np.float32(0.125), np.float32(0.375), np.float32(0.75)
