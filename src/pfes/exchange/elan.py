@@ -349,7 +349,8 @@ def _interval(
     if parts is not None and parts["points"]:
         return pd.NA, pd.NA, pd.NA, onset
     neutral = parts is not None and parts["kind"].lower() == NEUTRAL
-    if end - begin < 1999 / clock.fps and not neutral and not re.search(rf"\b{ONE_FRAME}\b", value):
+    shortest = 2000 / clock.fps - 1  # ms of two frames, whose ends are rounded to ms
+    if end - begin < shortest and not neutral and not re.search(rf"\b{ONE_FRAME}\b", value):
         log.warning("%s: %g ms, less than two frames: a click, without onset and offset", place, end - begin)
         return pd.NA, pd.NA, pd.NA, onset
     offset = max(onset, after - 1)
