@@ -33,6 +33,7 @@ from pfes.report.intensity import intensity_section
 from pfes.report.parameters import ReportParameters
 from pfes.report.sections import Row
 from pfes.report.tables import (
+    OF_CLICKS,
     dataset_counts,
     flatten,
     number,
@@ -143,13 +144,11 @@ def _content(
     videos = store.read_table(files.videos, "videos")
     expressions = files.labelled()
     matches = store.read_table(files.matches, "matches")
-    statistics = {kind: present(store.read_table(path, kind), metrics) for kind, path in files.statistics.items()}
+    statistics = {kind: present(kind, store.read_table(path, kind), metrics) for kind, path in files.statistics.items()}
     keys = files.first_seeds()
     alone = files.clicks_alone()
     if alone:
-        statistics = {
-            kind: table for kind, table in statistics.items() if kind in ("clicks_found", "review", "click_matches")
-        }
+        statistics = {kind: table for kind, table in statistics.items() if kind in OF_CLICKS}
         metrics = metrics.iloc[:0]
     counts = outcome_counts(matches, keys)
     quality = [_video_row(row, files, counts, keys, expressions) for row in figures.rows(videos)]

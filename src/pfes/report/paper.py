@@ -38,7 +38,7 @@ def write_paper(files: RunFiles, folder: Path | str) -> list[Path]:
     """Write the figures and tables of a run below ``folder`` and return their paths in order."""
     folder = Path(folder)
     metrics = store.read_table(files.metrics, "metrics")
-    statistics = {kind: present(store.read_table(path, kind), metrics) for kind, path in files.statistics.items()}
+    statistics = {kind: present(kind, store.read_table(path, kind), metrics) for kind, path in files.statistics.items()}
     written = []
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ TABLES = (
     "matches",
 )  # the tables of a run that RunFiles names
 RATIOS = ("precision", "recall", "f1")
+OF_CLICKS = ("clicks_found", "review", "click_matches")  # kinds of tables that count clicks
 
 
 def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
@@ -104,9 +105,12 @@ def undefined(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics.assign(**{key: metrics[key].mask(absent) for key in ("recall", "f1")})
 
 
-def present(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a table of statistics without those of classes that have no instance."""
-    if "class" not in table:
+def present(kind: str, table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table of statistics without those of classes that have no instance.
+
+    Tables of clicks are whole: an expression of which one frame is known is no instance.
+    """
+    if "class" not in table or kind in OF_CLICKS:
         return table
     labelled = metrics.assign(labelled=metrics["tp"] + metrics["fn"]).groupby("class")["labelled"].max()
     return table[~table["class"].isin(labelled.index[labelled == 0])]
