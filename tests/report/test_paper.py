@@ -89,7 +89,7 @@ def test_a_class_that_was_never_labelled_has_no_figure(files: RunFiles, tmp_path
     rows = {row["class"]: row for row in result_rows(metrics[metrics["experiment"] == "learned"])}
     assert np.isnan(rows["micro"]["f1"]) and np.isnan(rows["micro"]["recall"]) and not rows["micro"]["best"]
     assert rows["macro"]["f1"] > 0
-    kept = present(pd.DataFrame({"class": ["macro", "micro"], "f1": [1.0, 0.0]}), metrics)
+    kept = present("by_iou", pd.DataFrame({"class": ["macro", "micro"], "f1": [1.0, 0.0]}), metrics)
     assert kept["class"].tolist() == ["macro"]
 
 
@@ -131,3 +131,10 @@ def test_same_run_gives_the_same_files(files: RunFiles, written: dict[str, Path]
     assert {name: path.read_bytes() for name, path in again.items()} == {
         name: path.read_bytes() for name, path in written.items()
     }
+
+
+def test_tables_of_clicks_are_whole_where_no_expression_is_an_instance() -> None:
+    metrics = pd.DataFrame({"class": ["macro", "micro"], "tp": [0, 0], "fn": [0, 0]})
+    table = pd.DataFrame({"class": ["macro", "micro"], "found": [3, 1]})
+    assert len(present("clicks_found", table, metrics)) == 2
+    assert len(present("by_iou", table, metrics)) == 0
