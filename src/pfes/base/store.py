@@ -300,14 +300,16 @@ def read_table(path: Path | str, kind: str) -> pd.DataFrame:
             metadata.get(b"pfes_kind", b"nothing known").decode(),
             metadata.get(b"pfes_format", b"").decode(),
         )
-        if metadata.get(CHECKSUM.encode(), str(_said_of_table(table)).encode()) != str(_said_of_table(table)).encode():
+        said = str(_said_of_table(table)).encode()
+        if metadata.get(CHECKSUM.encode(), said) != said:
             raise ValueError("its checksum does not match")
         frame = table.to_pandas()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; {rerun(kind)}") from error
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be read as Parquet ({reason}); delete it and {rerun(kind)}") from error
+        raise InputError(
+            f"{path}: cannot be read as Parquet ({_reason(error)}); delete it and {rerun(kind)}"
+        ) from error
     if found != kind:
         raise InputError(f"{path}: holds {found}, expected {kind}")
     if version != str(VERSION):
@@ -368,8 +370,12 @@ def _said(file: h5py.File) -> int:
 
 def _damaged(path: Path | str, kind: str | None, error: Exception) -> InputError:
     advice = f"delete it and {rerun(kind)}" if kind else "delete it, and start the run again"
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(f"{path}: the file is damaged ({reason}); {advice}")
+    return InputError(f"{path}: the file is damaged ({_reason(error)}); {advice}")
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _verified(file: h5py.File, path: Path | str, kind: str) -> dict[str, NDArray[Any]]:

@@ -480,15 +480,16 @@ def init(
     cluster: Annotated[str, typer.Option(help="slurm: a profile for this cluster, which pfes run then takes.")] = "",
 ) -> None:
     """Write a commented configuration for a dataset, or a profile for a cluster."""
-    from pfes.commands.site import write_profile
     from pfes.commands.starter import write_starter
 
     if cluster not in ("", "slurm"):
         raise InputError(f"--cluster {cluster}: expected slurm")
     if cluster:
+        from pfes.commands.site import write_profile
+
         console.print(str(write_profile(folder)), soft_wrap=True)
-    if cluster and not dataset:
-        return
+        if not dataset:
+            return
     if not dataset or root is None:
         raise InputError("give --dataset (casme2, samm_lv, casme3 or generic) and --root, the folder of the recordings")
     written = write_starter(folder, dataset, root, size)
