@@ -1,5 +1,7 @@
 """Continuous intensity: clips, network, training, stream, table; and the rules from end to end."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -273,11 +275,13 @@ def intensity_run(run, tmp_path_factory):
         "seeds": [1], "systems": {"gru": {}, "frame_wise": None}, "clips": {"size": 32, "steps": 8}, "stream": {"lengths": [24]},
         "model": {"width": 2, "hidden": 4}, "training": {"epochs": 2},
     }  # fmt: skip
-    path = tmp_path_factory.mktemp("intensity") / "config.yaml"
+    folder = tmp_path_factory.mktemp("intensity")
+    shutil.copytree(run.parents[1], folder, dirs_exist_ok=True)  # other tests compare `run` with runs of their own
+    path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
-    done = snakemake(run.parents[1], "intensity", configfile=path)
+    done = snakemake(folder, "intensity", configfile=path)
     assert done.returncode == 0, done.stderr
-    return run / "intensity"
+    return folder / "results" / "smoke" / "intensity"
 
 
 @pytest.mark.slow
