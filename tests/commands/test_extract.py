@@ -91,6 +91,6 @@ def test_the_command_ends_non_zero_with_the_list(run, smoke_video, tmp_path):
 
 
 def test_an_unknown_format_is_refused_before_any_work(tmp_path):
-    found = CliRunner().invoke(app, ["snippets", "a.mp4", "--out", str(tmp_path / "out"), "--format", "mat"])
+    found = CliRunner().invoke(app, ["snippets", __file__, "--out", str(tmp_path / "out"), "--format", "mat"])
     assert "--format mat: expected npz or csv" in str(found.exception)
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,8 @@
 """What a new user gets wrong, or meets first: one clear sentence, and nothing left behind."""
 
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -214,3 +216,18 @@ def test_bars_show_stages_of_one_recording_and_problems_of_many(capsys):
     said = console.export_text()
     assert "skipped: gone.mp4: no such file" in said
     assert "2/2" in said
+
+
+@pytest.mark.parametrize(
+    "line", ["check none.yaml", "spot none.mp4 --out out", "learn none.csv --out out", "info none.h5"]
+)
+def test_a_file_that_is_not_there_is_refused_at_once(here, line):
+    """No numerical library is loaded for it, which would take seconds."""
+    code = (
+        "import sys\nfrom pfes.commands.cli import app\nfrom pfes.base.errors import InputError\n"
+        "try:\n    app(sys.argv[1:])\nexcept InputError as error:\n    print(error)\n"
+        "assert not {'numpy', 'pandas', 'torch', 'h5py'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{line.split()[1]}: no such file or folder\n"

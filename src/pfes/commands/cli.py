@@ -40,6 +40,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _there(given: Any) -> Any:
+    """Return the path or paths of an argument; raise InputError where none is there, before the libraries that read them load."""
+    paths = given if isinstance(given, (list, tuple)) else [given]
+    if not any(path.exists() for path in paths):
+        raise InputError(f"{', '.join(map(str, paths))}: no such file or folder")
+    return given
+
+
 @app.callback()
 def _options(
     version: Annotated[
@@ -65,7 +73,8 @@ def demo(
 @app.command()
 def spot(
     videos: Annotated[
-        list[Path], typer.Argument(help="Videos, folders of videos or of numbered images, or a sheet of videos.")
+        list[Path],
+        typer.Argument(callback=_there, help="Videos, folders of videos or of numbered images, or a sheet of videos."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results; of several recordings one folder each below it.")],
     model: Annotated[
@@ -140,7 +149,10 @@ def _stretch(text: str) -> tuple[float, float]:
 
 @app.command()
 def snippets(
-    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of numbered images (then give --fps).")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(callback=_there, help="Video files, or folders of numbered images (then give --fps)."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for snippets/{name}.h5 and what leads to them.")],
     config: Annotated[Path | None, typer.Option(help="Configuration with other parameters.")] = None,
     fps: Annotated[float, typer.Option(min=0, help="Native frames per second; 0: what the file says.")] = 0.0,
@@ -167,7 +179,10 @@ def snippets(
 
 @app.command()
 def label(
-    videos: Annotated[list[Path], typer.Argument(help="Video files, folders of numbered images, or one videos sheet.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(callback=_there, help="Video files, folders of numbered images, or one videos sheet."),
+    ],
     sheet: Annotated[Path, typer.Option(help="Expressions sheet that is filled in; goes on where it stopped.")] = Path(
         "expressions.csv"
     ),
@@ -194,7 +209,9 @@ def label(
 
 @app.command()
 def learn(
-    expressions: Annotated[Path, typer.Argument(help="Expressions sheet: clicks, with or without intervals.")],
+    expressions: Annotated[
+        Path, typer.Argument(callback=_there, help="Expressions sheet: clicks, with or without intervals.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for model.pt, its card and the held-out results.")],
     videos: Annotated[Path | None, typer.Option(help="Videos sheet; else videos.csv beside the expressions.")] = None,
     size: Annotated[str, typer.Option(help="small, medium or paper.")] = "small",
@@ -262,7 +279,9 @@ def events(
 
 @app.command()
 def clips(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
+    video: Annotated[
+        Path, typer.Argument(callback=_there, help="A video file, or a folder of numbered images (then give --fps).")
+    ],
     proposals: Annotated[Path, typer.Option(help="Folder of pfes spot, or a table of proposals or events.")],
     out: Annotated[Path, typer.Option(help="Folder for one short video per event.")],
     margin: Annotated[float, typer.Option(min=0, help="What is shown before and after an event, s.")] = 0.5,
@@ -277,8 +296,10 @@ def clips(
 
 @app.command()
 def agreement(
-    first: Annotated[Path, typer.Argument(help="Expressions sheet of one coder.")],
-    second: Annotated[Path, typer.Argument(help="Expressions sheet of the other, of the same recordings.")],
+    first: Annotated[Path, typer.Argument(callback=_there, help="Expressions sheet of one coder.")],
+    second: Annotated[
+        Path, typer.Argument(callback=_there, help="Expressions sheet of the other, of the same recordings.")
+    ],
     videos: Annotated[Path | None, typer.Option(help="Videos sheet; else videos.csv beside the first.")] = None,
     within: Annotated[float, typer.Option(min=0, help="Clicks so far apart are one event, s.")] = 0.5,
 ) -> None:
@@ -291,7 +312,7 @@ def agreement(
 
 @app.command()
 def plot(
-    file: Annotated[Path, typer.Argument(help="A file of snippets or of flow (.h5).")],
+    file: Annotated[Path, typer.Argument(callback=_there, help="A file of snippets or of flow (.h5).")],
     out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
     lag: Annotated[int, typer.Option(min=1, max=16, help="Frames over which motion is measured.")] = 8,
 ) -> None:
@@ -304,7 +325,7 @@ def plot(
 
 @app.command()
 def arrows(
-    video: Annotated[Path, typer.Argument(help="The recording.")],
+    video: Annotated[Path, typer.Argument(callback=_there, help="The recording.")],
     faces: Annotated[Path, typer.Option(help="Its file of stage faces (.h5).")],
     frame: Annotated[list[int], typer.Option(help="Sampled frame, from 0; may be given several times.")],
     out: Annotated[Path, typer.Option(help="Picture to write (.png).")],
@@ -346,7 +367,7 @@ def cache(
 
 @app.command()
 def info(
-    file: Annotated[Path, typer.Argument(help="Any file of a run: .h5, .parquet or model.pt.")],
+    file: Annotated[Path, typer.Argument(callback=_there, help="Any file of a run: .h5, .parquet or model.pt.")],
 ) -> None:
     """Print what a file holds and what made it."""
     from pfes.base import store
@@ -433,7 +454,7 @@ def compare(
 
 @app.command()
 def check(
-    config: Annotated[Path, typer.Argument(help="Your configuration file.")],
+    config: Annotated[Path, typer.Argument(callback=_there, help="Your configuration file.")],
     estimate: Annotated[bool, typer.Option(help="Estimate hours and disk, which takes some seconds.")] = True,
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for a picture of each recording with its face box.")
@@ -529,7 +550,7 @@ def export_command(
 
 @app.command("import")
 def import_command(
-    files: Annotated[list[Path], typer.Argument(help="Files of the other tool.")],
+    files: Annotated[list[Path], typer.Argument(callback=_there, help="Files of the other tool.")],
     videos: Annotated[Path, typer.Option(help="The videos sheet, or videos.parquet of a run.")],
     format: Annotated[str, typer.Option(help="megc, elan, boris or csv.")],
     out: Annotated[Path, typer.Option(help="Expressions sheet (CSV) to write.")],
@@ -575,7 +596,8 @@ def labels(
 @app.command("import-features")
 def import_features(
     features: Annotated[
-        Path, typer.Argument(help="Object array .npy of [T, 17, n, 2] per video; n is 10, or 13 or more.")
+        Path,
+        typer.Argument(callback=_there, help="Object array .npy of [T, 17, n, 2] per video; n is 10, or 13 or more."),
     ],
     annotations: Annotated[
         Path, typer.Option(help="Folder of videoname, segments, labels and labels_gau_frame (.npy).")
@@ -601,7 +623,7 @@ def import_features(
 
 @app.command()
 def onnx(
-    model: Annotated[Path, typer.Argument(help="A model.pt.")],
+    model: Annotated[Path, typer.Argument(callback=_there, help="A model.pt.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
 ) -> None:
     """Write a trained model as an ONNX file, snippets in, curves out; needs pip install "pfes[onnx]"."""
