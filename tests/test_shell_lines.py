@@ -33,7 +33,7 @@ def test_documents_have_command_lines_of_each_program() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), lines())
-def test_a_command_line_is_accepted(page: str, line: str) -> None:
+def test_a_command_line_is_accepted(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, *words = shlex.split(re.sub(r"^\$ |[][]", "", line), comments=True)
     program = Path(program).name
     if program == "make":
@@ -47,6 +47,7 @@ def test_a_command_line_is_accepted(page: str, line: str) -> None:
             ):
                 assert (ROOT / words[number + 1]).exists()
     else:
+        monkeypatch.setattr(Path, "exists", lambda path: True)  # its files are the reader's
         command: Any = get_command(app)
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
