@@ -74,7 +74,11 @@ def test_clicks_on_the_smoke_demo_become_a_model_with_a_card(run, tmp_path):
     card = json.loads(found.card.read_text())
     assert (card["subjects"], card["recordings"], card["licence"]) == (3, 3, "CC0")
     assert sum(card["clicks"].values()) == len(truth)
-    assert set(card["held_out"]) == {"journal", "box", "baseline"} and found.model.is_file() and found.report.is_file()
+    assert (
+        set(card["held_out"]) == {"journal", "box", "training_free", "baseline"}
+        and found.model.is_file()
+        and found.report.is_file()
+    )
 
 
 def found(journal, box):
@@ -106,6 +110,6 @@ def test_what_was_learned_is_kept_unless_it_is_worse_than_the_box(journal, box, 
 def test_the_small_size_begins_at_the_box_and_is_compared_with_it(tmp_path):
     rows = "a,v,macro,,,3\nb,v,micro,,,3\n"
     small, medium = (planned(tmp_path, rows, size) for size in ("small", "medium"))
-    assert small["experiments"] == ["journal", "box"] and small["spot"] == SPOT
+    assert small["experiments"] == ["journal", "training_free", "box"] and small["spot"] == SPOT
     assert (small["training"]["start"], small["training"]["start_layers"]) == ("box", "heads")
-    assert medium["experiments"] == ["journal"] and "start" not in medium["training"]
+    assert medium["experiments"] == ["journal", "training_free"] and "start" not in medium["training"]

@@ -1,8 +1,8 @@
 """The label page from the terminal: which recordings, whose sheet, and where the motion and the candidates come from.
 
-Motion is measured by a process of its own while the page is open (stages faces, flow and snippets, ``commands.extract``); its
-files lie beside the sheet, in ``<sheet>_motion``, and are found again. Candidates are the peaks of motion (method ``baseline``),
-or proposals that are given.
+Motion is measured by a process of its own while the page is open (stages faces and displacement, ``commands.extract``); its
+files lie beside the sheet, in ``<sheet>_motion``, and are found again. Candidates are what ``pfes spot`` finds without a model
+(method ``training_free``), or proposals that are given.
 """
 
 import multiprocessing
@@ -20,15 +20,18 @@ from pfes.base.logs import to_file
 from pfes.base.names import clean
 from pfes.base.records import Video, file_name
 from pfes.commands.experiments import of_experiment
-from pfes.commands.extract import ExtractParameters, extract, stage_paths
+from pfes.commands.extract import ExtractParameters, extract
 from pfes.datasets import generic
 from pfes.datasets.sheets import read_csv
+from pfes.decoding.proposals import SpotParameters
 from pfes.labelling.app import Candidate, Labelling, Motion
 from pfes.labelling.pictures import Pictures
 from pfes.labelling.sheet import Sheet, read_rows
 from pfes.media import decode
-from pfes.methods.baseline import BaselineParameters, class_magnitudes, propose_peaks
+from pfes.methods.registry import training_free
+from pfes.methods.training_free.parameters import TrainingFreeParameters
 from pfes.spotting.proposal_tables import locate
+from pfes.spotting.training_free import read_signals
 
 ORDERS = ("time", "score", "uncertain")
 PROPOSED = ("video_id", "class", "native_onset", "native_apex", "native_offset", "score")
@@ -115,7 +118,7 @@ class Measured:
 
     def start(self) -> None:
         """Start to measure what is not there yet."""
-        missing = [video for video in self.videos if not stage_paths(self.folder, video.video_id)["snippets"].exists()]
+        missing = [video for video in self.videos if not _paths(self.folder, video)["displacement"].exists()]
         if missing:
             context = multiprocessing.get_context("spawn")
             self.process = context.Process(target=measure, args=(missing, self.folder), daemon=True)
@@ -124,38 +127,41 @@ class Measured:
     def of(self, number: int) -> Motion:
         """Return what is known of recording ``number``."""
         video = self.videos[number]
-        paths = stage_paths(self.folder, video.video_id)
+        paths = _paths(self.folder, video)
         given = None if self.given is None else self.given[self.given["video_id"].isin(_names(video))]
         known = () if given is None else _candidates(given, self.order)
-        if not paths["snippets"].exists():
+        if not paths["displacement"].exists():
             if self.process is not None and self.process.is_alive():
                 return Motion("measuring", candidates=known)
             return Motion("failed", f"see {self.folder / 'logs'}", candidates=known)
-        if (reason := store.refusal(paths["snippets"], "snippets")) is not None:
+        if (reason := store.refusal(paths["displacement"], "displacement")) is not None:
             return Motion("failed", reason, candidates=known)
         return _motion(paths, video, None if given is None else known, self.order)
 
 
 def measure(videos: Sequence[Video], folder: Path) -> None:
-    """Write faces, flow and snippets of recordings to ``folder``; one that cannot be used never stops the others."""
+    """Write faces and displacement of recordings to ``folder``; one that cannot be used never stops the others."""
     for video in videos:
         with to_file(folder / "logs" / f"{video.video_id}.log"):
             try:
-                extract(video.path, stage_paths(folder, video.video_id), ExtractParameters(), fps=video.fps)
+                extract(video.path, _paths(folder, video), ExtractParameters(), fps=video.fps, last="displacement")
             except InputError:
                 continue  # its files say why
 
 
+def _paths(folder: Path, video: Video) -> dict[str, Path]:
+    return {stage: folder / stage / f"{video.video_id}.h5" for stage in ("faces", "displacement")}
+
+
 def _motion(paths: dict[str, Path], video: Video, known: Sequence[Candidate] | None, order: str) -> Motion:
-    arrays, faces = store.read(paths["snippets"], "snippets"), store.read(paths["faces"], "faces")
-    rate = float(store.attributes(paths["faces"], "faces")["fps"])
-    native, valid = faces["native_frame"], arrays["valid"] > 0
-    magnitudes = class_magnitudes(arrays["snippets"], BaselineParameters())
-    curve = np.where(valid, magnitudes.max(axis=1), 0.0)
+    method, params = training_free("training_free"), SpotParameters(sections=(TrainingFreeParameters(),))
+    signals, native = read_signals("displacement", paths["displacement"], paths["faces"])
+    curves = {**method.curves(signals, params), "valid": signals.valid}
+    curve = np.where(signals.valid, curves["outputs"][:, 0], 0.0)
     if known is None:
-        found = propose_peaks(magnitudes, BaselineParameters(), rate, valid=valid)
-        known = _candidates(locate(found, video.subject, video.video_id, native, rate), order)
-    gaps = [(int(native[start]), int(native[end])) for start, end in runs(~valid)]
+        found = method.propose(curves, params, signals.fps)
+        known = _candidates(locate(found, video.subject, video.video_id, native, signals.fps), order)
+    gaps = [(int(native[start]), int(native[end])) for start, end in runs(~signals.valid)]
     return Motion("ready", "", native.tolist(), (curve / (curve.max() or 1.0)).round(4).tolist(), gaps, known)
 
 

@@ -30,7 +30,7 @@ from pfes.training.model import load_model
 from pfes.workflow.plan import Plan, plan_file
 from pfes.workflow.sizes import SIZES, sized
 
-RUN, EXPERIMENT, BOX = "learn", "journal", "box"
+RUN, EXPERIMENT, BOX, STILL = "learn", "journal", "box", "training_free"
 KEPT = (
     "training on these clicks was no gain: on clicks that it never saw, what was learned is worse than the model in the box, so"
     " model.pt is that one, unchanged; click more, in more recordings, and learn again"
@@ -112,7 +112,7 @@ def configuration(expressions: Path, videos: Path, size: str, curve: bool) -> di
         gim = {**chosen["training"]["gim"], **FROM_BOX["gim"]}
         chosen = {**chosen, "training": {**chosen["training"], **FROM_BOX, "gim": gim}, "spot": box.SPOT}
     sheets = {"videos": str(videos.resolve()), "expressions": str(expressions.resolve())}
-    experiments = [EXPERIMENT, *([BOX] if begun else []), *(["clicks_half", "clicks_quarter"] if curve else [])]
+    experiments = [EXPERIMENT, STILL, *([BOX] if begun else []), *(["clicks_half", "clicks_quarter"] if curve else [])]
     seeds = list(range(DRAWS)) if curve else [0]
     return {
         "run": RUN,
@@ -182,12 +182,12 @@ def worse_than_box(found: pd.DataFrame) -> bool:
 def _notes(plan: Plan, found: pd.DataFrame, run: Path) -> list[str]:
     """Return what a person should know of the results."""
     overall = found[found["class"] == "overall"].set_index("experiment")
-    own, still = overall.loc[EXPERIMENT], overall.loc["baseline"]
+    own, still = overall.loc[EXPERIMENT], overall.loc[STILL]
     notes = []
     if not own["recall"] > still["recall"] and not own["unmatched_per_minute"] < still["unmatched_per_minute"]:
         notes.append(
-            f"the model is no better than the motion peaks on held-out clicks (recall {own['recall']:.2f} against"
-            f" {still['recall']:.2f}): use pfes label's own candidates, and click more"
+            f"the model is no better than pfes spot without a model on held-out clicks (recall {own['recall']:.2f} against"
+            f" {still['recall']:.2f}): use that, and click more"
         )
     never = [kind for kind in CLASSES if not found.loc[found["class"] == kind, "clicks"].any()]
     notes += [f"class {kind}: never clicked; the model has not learned it" for kind in never]
@@ -205,7 +205,7 @@ def write_card(out: Path, plan: Plan, found: pd.DataFrame, notes: tuple[str, ...
     _, meta = load_model(out / "model.pt")
     seen = meta["train_videos"] or videos.loc[videos["n_frames"] > 0, "video_id"]  # that in the box has seen none
     usable = videos[videos["video_id"].isin(seen)]
-    overall = found[(found["class"] == "overall") & (found["experiment"].isin([EXPERIMENT, BOX, "baseline"]))]
+    overall = found[(found["class"] == "overall") & (found["experiment"].isin([EXPERIMENT, BOX, STILL, "baseline"]))]
     one = any(
         rule.startswith("one subject") for rule in store.read_table(dataset / "repairs.parquet", "repairs")["rule"]
     )

@@ -10,8 +10,8 @@ const svg = (name, attributes, parent, text) => {
   return made;
 };
 
-const LANES = { curve: [4, 60], candidates: [68, 18], rows: [90, 22], beside: [116, 14], axis: [146, 0] };
-const AHEAD = 45, KEPT = 400, MARGIN_S = 0.4;
+const LANES = { curve: [4, 60], candidates: [78, 16], rows: [108, 20], beside: [142, 14] };
+const HEIGHT = 162, AHEAD = 45, KEPT = 400, MARGIN_S = 0.4;
 let videos = [], at = 0, video = null, state = { rows: [], candidates: [], beside: [], frames: [], curve: [], gaps: [] };
 let frame = 0, playing = null, chosen = null, neutralFrom = null, drag = null;
 const pictures = new Map(), edits = new Map(); // edits: place of a candidate -> what was changed of it before it is accepted
@@ -208,9 +208,9 @@ function bar(item, lane, kind, name, title) {
 
 function draw() {
   const host = $("#timeline");
-  host.setAttribute("viewBox", `0 0 ${width()} 150`);
+  host.setAttribute("viewBox", `0 0 ${width()} ${HEIGHT}`);
   host.replaceChildren();
-  for (const [from, to] of state.gaps) svg("rect", { x: x(from), y: 0, width: x(to + 1) - x(from), height: 130, class: "gap" }, host);
+  for (const [from, to] of state.gaps) svg("rect", { x: x(from), y: 0, width: x(to + 1) - x(from), height: HEIGHT, class: "gap" }, host);
   const [top, height] = LANES.curve;
   const d = state.frames.map((number, i) => `${i ? "L" : "M"}${x(number).toFixed(1)} ${(top + height * (1 - state.curve[i])).toFixed(1)}`).join("");
   if (d) svg("path", { d, class: "curve" }, host);
@@ -231,7 +231,7 @@ function draw() {
     handle.addEventListener("pointermove", event => { if (drag === name) show(frameAt(event.clientX)); });
     handle.addEventListener("pointerup", event => { if (drag === name) { drag = null; stop(); end(name, Math.max(0, Math.min(video.frames - 1, frameAt(event.clientX)))); } });
   });
-  for (const [name, text] of [["candidates", "candidates"], ["rows", "labels"], ["beside", state.beside.length ? "second coder" : ""]]) svg("text", { x: 3, y: LANES[name][0] - 1, class: "lane" }, host, text);
+  for (const [name, text] of [["candidates", "candidates"], ["rows", "labels"], ["beside", state.beside.length ? "second coder" : ""]]) svg("text", { x: 3, y: LANES[name][0] - 4, class: "lane" }, host, text);
   if (state.state !== "ready") svg("text", { x: 3, y: 36, class: "lane" }, host, state.state === "failed" ? `no motion: ${state.message}` : "motion is being measured; you can label meanwhile");
   svg("path", { class: "cursor" }, host);
   cursor();
