@@ -265,3 +265,10 @@ def test_the_command_adds_intervals_over_subjects(tmp_path: Path) -> None:
     assert result["intervals"]["macro"]["value"] == result["macro"]["f1"] == 2 / 3
     assert 0 <= result["intervals"]["macro"]["low"] < 2 / 3 < result["intervals"]["macro"]["high"] <= 1
     assert "F1 over 6 subjects" in run(*arguments)
+
+
+@pytest.mark.parametrize(("bad", "more"), [(5, ""), (6, "; and 1 more")])
+def test_five_bad_rows_are_named_and_the_rest_counted(tmp_path: Path, bad: int, more: str) -> None:
+    truth = write(tmp_path, "truth.csv", *[f"d,a,macro,{40 + row},{30 + row}" for row in range(bad)])
+    with pytest.raises(InputError, match=rf"truth\.csv: [^;]*(; [^;]*){{4}}{more}; correct the file$"):
+        score_lists(truth, truth)

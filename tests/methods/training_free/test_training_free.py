@@ -81,6 +81,16 @@ def test_what_is_held_for_longer_than_any_expression_is_none() -> None:
     assert len(find_excursions(curve, 2 * FPS, params, 0.7).apexes) == 1  # half as long
 
 
+def test_an_excursion_that_the_recording_cuts_off_ends_with_it() -> None:
+    """And backwards begins with it: no frame is named that is not there."""
+    curve = np.r_[np.zeros(60), np.linspace(0, 3, 20), np.full(40, 3.0)]
+    for seen, side in ((curve, 1), (curve[::-1], 0)):
+        found = find_excursions(seen, FPS, TrainingFreeParameters(), 0.7)
+        assert len(found.intervals) == 1
+        assert found.intervals[0, side] == (len(curve) - 1 if side else 0)
+        assert 0 < found.intervals[0, 1 - side] < len(curve) - 1
+
+
 def test_two_expressions_that_nearly_meet_are_two() -> None:
     found = spot(signals(moved(100, 8, 8, 8) + moved(126, 8, 8, 8)))
     assert found["onset"].tolist() == pytest.approx([100, 126], abs=2)
