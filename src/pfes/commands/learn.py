@@ -20,7 +20,6 @@ import yaml
 from pfes.base import provenance, store
 from pfes.base.config import build
 from pfes.base.errors import InputError
-from pfes.base.place import ROOT
 from pfes.base.records import CLASSES
 from pfes.methods.registry import training_parameters
 from pfes.network.parameters import ModelParameters
@@ -139,12 +138,9 @@ def _write(path: Path, config: dict[str, Any]) -> None:
 
 
 def _run(out: Path, config: Path, cores: int) -> None:
-    """Run the workflow in ``out``, whose output goes to the terminal."""
-    command = [
-        sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", out, "--configfile", config,
-        "--cores", cores, "--keep-going", "--rerun-incomplete", "--logger", "rich",
-    ]  # fmt: skip
-    done = subprocess.run([str(part) for part in command], check=False)
+    """Run the workflow in ``out`` as ``pfes run`` does, so that it goes on where it was killed; it talks to the terminal."""
+    command = [sys.executable, "-m", "pfes.commands.cli", "run", str(config.resolve()), "--", "--cores", str(cores)]
+    done = subprocess.run(command, cwd=out, check=False)
     if done.returncode and not (out / "results" / RUN / "evaluate/clicks_found.parquet").exists():
         raise InputError(
             f"the workflow ended with an error; see {out / 'results' / RUN / 'logs'} and pfes check {config}"
