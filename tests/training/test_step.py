@@ -1,13 +1,17 @@
 """How a video passes the network: whole, in chunks where memory needs them, and as the model has learnt when it is only looked at."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
+from pfes.methods.base import Batch
 from pfes.methods.parameters import TrainingParameters
 from pfes.network import memory
 from pfes.network.parameters import ModelParameters
 from pfes.training.model import SpottingModel
-from pfes.training.step import features_of
+from pfes.training.step import features_of, step
 
 FRAMES = 20
 
@@ -50,3 +54,22 @@ def test_a_video_that_is_only_looked_at_meets_the_statistics_that_were_learnt(mo
         found = features_of(model, TrainingParameters(chunk_frames=chunk))(snippets)
         torch.testing.assert_close(found, model.spotformer(snippets), rtol=1e-5, atol=1e-6)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_step_goes_down_the_mean_of_its_videos_losses():
+    """Loss w x of a video whose x are its snippets: the gradient of the mean is the mean of x."""
+    weight = nn.Parameter(torch.zeros(()))
+    method = SimpleNamespace(terms=lambda head, features, *rest: ({"total": weight * features.mean()}, None))
+    model = SimpleNamespace(method=method, head=None, parameters=lambda: [weight])
+    batches = [Batch(name, torch.full((3,), x), *[torch.zeros(0)] * 3) for name, x in (("a", 1.0), ("b", 3.0))]
+    outcomes = step(
+        model,
+        lambda snippets: snippets,
+        torch.optim.SGD([weight], lr=1.0),
+        batches,
+        1,
+        TrainingParameters(clip=None),
+        None,
+    )
+    assert weight.item() == pytest.approx(-2.0)
+    assert [outcome.name for outcome in outcomes] == ["a", "b"]
