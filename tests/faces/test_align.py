@@ -1,6 +1,7 @@
 """Crops and regions of interest lie where METHOD 4 and 5 put them."""
 
 import numpy as np
+import pytest
 
 from pfes.faces.align import crop, crop_boxes, roi_boxes, stabilise
 from pfes.faces.rois import Roi
@@ -36,11 +37,14 @@ def test_roi_boxes_outside_of_the_crop_are_cut_and_never_empty():
     assert boxes.max() <= 128
 
 
-def test_crop_beyond_the_border_repeats_the_edge():
+@pytest.mark.parametrize("x0", [-2, 3, 6])
+@pytest.mark.parametrize("y0", [-2, 3, 6])
+def test_crop_beyond_any_border_repeats_the_edge(x0, y0):
+    """A box of 6 px in a picture of 10 px, within it and over each of its sides and corners."""
     image = np.arange(100, dtype=np.uint8).reshape(10, 10)
-    cut = crop(image, np.array([-2, -2, 6]), 6)
-    assert (cut[:3, :3] == image[0, 0]).all()
-    assert (cut[2:, 2:] == image[:4, :4]).all()
+    padded = np.pad(image, 2, mode="edge")
+    expected = padded[y0 + 2 : y0 + 8, x0 + 2 : x0 + 8]
+    np.testing.assert_array_equal(crop(image, np.array([x0, y0, 6]), 6), expected)
 
 
 def test_gaps_are_filled_between_and_held_at_the_ends():
