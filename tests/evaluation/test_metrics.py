@@ -76,6 +76,20 @@ def test_a_run_in_which_nothing_is_found(tmp_path: Path) -> None:
     )
     summary = evaluate(tmp_path, paths, {"gim": {0: [paths["none"]]}})
     assert summary["experiments"]["gim"]["macro"]["fn"] == 1  # type: ignore[index]
+    assert summary["experiments"]["gim"]["macro"]["f1"] == 0  # type: ignore[index]
+
+
+def test_a_class_without_an_instance_has_no_f1_and_no_recall(tmp_path: Path) -> None:
+    """Its proposals are counted; a 0 would say that all of it was missed."""
+    tables = {
+        "videos": videos("a1"),
+        "expressions": table([("a1", "macro", 0, 9)]),
+        "found": table([("a1", "micro", 30, 39)]),
+    }
+    summary = evaluate(tmp_path, write_run(tmp_path, tables), {"gim": {0: [tmp_path / "found.parquet"]}})
+    assert summary["experiments"]["gim"]["micro"] == {  # type: ignore[index]
+        "tp": 0, "fp": 1, "fn": 0, "precision": 0.0, "recall": None, "f1": None,
+    }  # fmt: skip
 
 
 def test_a_video_in_two_files_of_one_seed_is_refused(tmp_path: Path) -> None:

@@ -142,6 +142,11 @@ def ratios(tp: int, fp: int, fn: int) -> dict[str, float]:
     }  # fmt: skip
 
 
+def stated(row: Mapping[str, float]) -> dict[str, float | None]:
+    """Return a row of ``ratios`` for a file: recall and f1 are None where no instance is there, for 0 would say that all were missed."""
+    return {**row, **({} if row["tp"] + row["fn"] else {"recall": None, "f1": None})}
+
+
 def _side(videos: pd.DataFrame, table: pd.DataFrame) -> Side:
     video = pd.Index(videos["video_id"]).get_indexer(pd.Index(table["video_id"])).astype(np.int64)
     subject = pd.factorize(videos["subject"])[0].astype(np.int64)

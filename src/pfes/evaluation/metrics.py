@@ -16,7 +16,7 @@ from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.records import CLICK_COLUMNS, PROPOSAL_COLUMNS
 from pfes.evaluation.clicks import not_counted, outcomes
-from pfes.evaluation.counts import Judged, judge, numbers, ratios_by_class
+from pfes.evaluation.counts import Judged, judge, numbers, ratios_by_class, stated
 from pfes.evaluation.parameters import EvaluateParameters
 from pfes.evaluation.statistics import Trust, trust
 
@@ -124,7 +124,10 @@ def write_evaluation(run: JudgedRun, out: Outputs, name: str) -> dict[str, Any]:
         "iou": run.params.iou,
         "level": run.params.bootstrap.level,
         "seeds": sorted({seed for _, seed in run.proposals if seed != NO_SEED}),
-        "experiments": {str(one): ratios_by_class(own) for one, own in pooled.groupby("experiment", sort=False)},
+        "experiments": {
+            str(one): {kind: stated(row) for kind, row in ratios_by_class(own).items()}
+            for one, own in pooled.groupby("experiment", sort=False)
+        },
         **run.trust.plain(),
     }
     with store.atomic(out.summary) as temporary:

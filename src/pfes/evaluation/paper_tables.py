@@ -118,7 +118,8 @@ def paper_table(name: str, experiments: Mapping[str, Any], dataset: str) -> str:
             figures = [f"{row[kind]:.4f}" for kind in RESULT_CLASSES]
             lines.append([row["source"], row["supervision"], *figures, figures[-1]])
     for own in table.rows:
-        figures = [f"{experiments[own.experiment][kind]['f1']:.4f}" for kind in RESULT_CLASSES]
+        found = [experiments[own.experiment][kind]["f1"] for kind in RESULT_CLASSES]
+        figures = ["–" if f1 is None else f"{f1:.4f}" for f1 in found]  # of a class without an instance
         printed = f"{own.published[dataset]:.4f}" if dataset in own.published else ""
         lines.append([*own.cells, *figures, *([printed] if beside else [])])
     if name == "table1" and beside:  # a published row is its own figure

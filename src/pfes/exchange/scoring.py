@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pfes.base.errors import InputError
 from pfes.base.records import RESULT_CLASSES
-from pfes.evaluation.counts import judge, totals
+from pfes.evaluation.counts import judge, stated, totals
 from pfes.evaluation.parameters import BootstrapParameters
 from pfes.evaluation.protocols import SHIFT
 from pfes.evaluation.statistics import bootstrap_f1, plain
@@ -63,7 +63,7 @@ def score_lists(
     found[["onset", "offset"]] += SHIFT.get(protocol, 0)
     judged = judge(known, truth, found, protocol, iou)
     result = {
-        **totals(truth, found, judged),
+        **{kind: stated(row) for kind, row in totals(truth, found, judged).items()},
         "protocol": protocol,
         "iou": iou,
         "n_videos": len(known),
@@ -89,7 +89,7 @@ def score_table(results: Sequence[Mapping[str, Any]]) -> Table:
         for kind in RESULT_CLASSES:
             row = result[kind]
             whole = [str(row[key]) for key in ("n_instances", "n_proposals", "tp", "fp", "fn")]
-            shares = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
+            shares = ["–" if row[key] is None else f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
             title = result["protocol"] if kind == RESULT_CLASSES[0] else ""
             table.add_row(title, kind, *whole, *shares, end_section=kind == RESULT_CLASSES[-1])
     return table
