@@ -89,6 +89,25 @@ def test_outcome_and_class_are_told_without_colour() -> None:
     assert false.get_hatch() and to_hex(false.get_facecolor(), keep_alpha=True).endswith("00")
 
 
+def test_bars_that_overlap_in_time_share_the_height_and_cover_each_other_nowhere() -> None:
+    """Macro 0 to 30, 20 to 50 and 40 to 60 in two parts, the third again above; 70 to 80 has the height alone; micro too."""
+    spans = [("macro", 20, 50), ("macro", 0, 30), ("micro", 25, 29), ("macro", 40, 60), ("macro", 70, 80)]
+    made = [
+        {"class": kind, "onset": onset, "apex": onset, "offset": offset, "score": 1.0, "matched": True}
+        for kind, onset, offset in spans
+    ]
+    drawn = bars(draw(truth=TRUTH.iloc[:0], proposals={"learned": pd.DataFrame(made)}))
+    second, first, micro, third, alone = drawn
+    assert first.get_height() == second.get_height() == third.get_height() == pytest.approx(alone.get_height() / 2)
+    assert first.get_y() == third.get_y() == alone.get_y() < second.get_y()
+    assert micro.get_height() == alone.get_height()
+    for one in drawn:
+        others = [other for other in drawn if other is not one]
+        assert not any(
+            one.get_bbox().shrunk(0.99, 0.99).overlaps(other.get_bbox().shrunk(0.99, 0.99)) for other in others
+        )
+
+
 def test_missed_instance_is_a_cross_at_its_apex() -> None:
     lines = draw(missed={"learned": TRUTH.iloc[1:]}).axes[1].lines
     (cross,) = [line for line in lines if line.get_marker() == "x"]

@@ -4,8 +4,8 @@ Conventions
 -----------
 Frames are sampled frames, 0-based; frame t is drawn at t / fps seconds and an inclusive interval from half a frame
 before its onset to half a frame after its offset. Colours are of the Okabe-Ito set (safe for colour-blind readers), and
-nothing is told by colour alone: in a lane ``macro`` is the upper half and ``micro`` the lower; a proposal that found an
-instance is solid, a false positive is hatched and hollow, a missed instance is a cross.
+nothing is told by colour alone: in a lane ``macro`` is the upper half and ``micro`` the lower, which bars that overlap in
+time share; a proposal that found an instance is solid, a false positive is hatched and hollow, a missed instance is a cross.
 
 Every function is pure: it returns a new matplotlib Figure (no pyplot, no state shared between figures), and ``svg`` and
 ``png`` give the same bytes for the same figure.
@@ -189,27 +189,55 @@ def _lanes(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _truth_bars(axes: Axes, truth: pd.DataFrame, lane: int, fps: float) -> None:
-    for row in rows(truth):
-        _bar(axes, row, lane, fps, facecolor=CLASS_COLOURS[row["class"]])
+    found = rows(truth)
+    for row, part in zip(found, _parts(found), strict=True):
+        _bar(axes, row, lane, part, fps, facecolor=CLASS_COLOURS[row["class"]])
 
 
 def _proposal_bars(axes: Axes, proposals: pd.DataFrame | None, lane: int, fps: float, *, scores: bool = False) -> None:
-    for row in rows(proposals):
+    found = rows(proposals)
+    for row, part in zip(found, _parts(found), strict=True):
         fill = {"facecolor": CLASS_COLOURS[row["class"]]} if row["matched"] else {"facecolor": "none", "hatch": "/////"}
-        _bar(axes, row, lane, fps, **fill)
+        low, high = _bar(axes, row, lane, part, fps, **fill)
         if scores:
-            place = ((row["offset"] + 0.5) / fps, _middle(row, lane))
+            place = ((row["offset"] + 0.5) / fps, (low + high) / 2)
             axes.annotate(
                 f"{row['score']:.2f}", place, (3, 0), textcoords="offset points", va="center", fontsize=7, color=INK
             )
 
 
-def _bar(axes: Axes, row: dict[str, Any], lane: int, fps: float, **style: Any) -> None:
-    corner, width = ((row["onset"] - 0.5) / fps, _middle(row, lane) - 0.19), (row["offset"] - row["onset"] + 1) / fps
+def _parts(found: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """Return of each interval which part, of how many, it takes of its half of the lane: those that overlap share it."""
+    places = [(0, 1)] * len(found)
+    for kind in CLASSES:
+        together: list[int] = []
+        ends: list[int] = []  # of the last interval of each part
+        own = [number for number, row in enumerate(found) if row["class"] == kind]
+        for number in sorted(own, key=lambda number: found[number]["onset"]):
+            onset, offset = found[number]["onset"], found[number]["offset"]
+            if ends and onset > max(ends):
+                together, ends = [], []
+            part = next((part for part, end in enumerate(ends) if end < onset), len(ends))
+            ends[part : part + 1] = [offset]
+            places[number] = (part, len(ends))
+            together.append(number)
+            for other in together:
+                places[other] = (places[other][0], len(ends))
+    return places
+
+
+def _bar(
+    axes: Axes, row: dict[str, Any], lane: int, part: tuple[int, int], fps: float, **style: Any
+) -> tuple[float, float]:
+    """Draw the bar of an interval in its part of its half of the lane, and return where that begins and ends."""
+    height = 0.38 / part[1]
+    low = _middle(row, lane) - 0.19 + part[0] * height
+    corner, width = ((row["onset"] - 0.5) / fps, low), (row["offset"] - row["onset"] + 1) / fps
     axes.add_patch(
-        Rectangle(corner, width, 0.38, linewidth=1.0, edgecolor=CLASS_COLOURS[row["class"]], alpha=0.85, **style)
+        Rectangle(corner, width, height, linewidth=1.0, edgecolor=CLASS_COLOURS[row["class"]], alpha=0.85, **style)
     )
-    axes.plot([row["apex"] / fps] * 2, [corner[1], corner[1] + 0.38], color=INK, linewidth=1.1, solid_capstyle="butt")
+    axes.plot([row["apex"] / fps] * 2, [low, low + height], color=INK, linewidth=1.1, solid_capstyle="butt")
+    return low, low + height
 
 
 def _crosses(axes: Axes, missed: pd.DataFrame | None, lane: int, fps: float) -> None:
