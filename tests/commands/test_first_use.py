@@ -14,10 +14,10 @@ import pfes
 from pfes.base import store
 from pfes.base.progress import listening, watched
 from pfes.base.schema import settings_of
+from pfes.base.text import duration
 from pfes.commands import progress
 from pfes.commands.cli import app
 from pfes.commands.labels import counts
-from pfes.workflow.check import duration
 from pfes.workflow.plan import read_config
 from pfes.workflow.settings import Settings
 from pfes.workflow.sizes import SIZES

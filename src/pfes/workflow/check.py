@@ -22,7 +22,7 @@ from pfes.base import config as configuration
 from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.records import CLASSES, WINDOW, Video
-from pfes.base.text import counted
+from pfes.base.text import counted, duration
 from pfes.datasets.demo import DemoParameters
 from pfes.datasets.folds import Fold
 from pfes.datasets.points import PointParameters, draw_points
@@ -262,17 +262,6 @@ def ranges(rows: Iterable[int], most: int = SHOWN) -> str:
         else:
             texts.append([row, row])
     return listed((f"{first}-{last}" if last > first else str(first) for first, last in texts), most)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people.
-
-    >>> duration(15.6), duration(150), duration(9000)
-    ('16 s', '2.5 min', '2.5 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def size(count: float) -> str:
