@@ -1,6 +1,8 @@
 """Folders of images: the number that changes orders them, a missing one is time, and depth is that of the content."""
 
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -153,3 +155,21 @@ def test_a_file_of_several_pages_is_refused(tmp_path):
     cv2.imwritemulti(str(tmp_path / "stack_1.tif"), [picture(i) for i in range(4)])
     with pytest.raises(InputError, match=r"stack_1.tif: one file of several pages"):
         count_frames(tmp_path)
+
+
+@pytest.mark.parametrize("side", [13_000, 30_000])
+def test_an_image_whose_header_names_a_huge_picture_is_refused_unread(tmp_path, monkeypatch, side):
+    """A file of a few bytes: its pixels, gigabytes of them, are never asked for."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    for name in ("f1.png", "f2.png"):
+        (tmp_path / name).write_bytes(
+            b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+        )
+    monkeypatch.setattr(cv2, "imread", lambda *_: pytest.fail("was read"))
+    for reader in (images.turn, images.size, lambda folder: list(images.frames(folder))):
+        with pytest.raises(InputError, match=r"f1\.png: more than 150 million pixels"):
+            reader(tmp_path)

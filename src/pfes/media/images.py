@@ -19,6 +19,7 @@ Where colours have 16 bits, the bits that any image of the folder uses are scale
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +38,7 @@ TURNS = {
     2: "mirrored", 3: "180 degrees", 4: "180 degrees, mirrored", 5: "90 degrees, mirrored", 6: "270 degrees",
     7: "270 degrees, mirrored", 8: "90 degrees",
 }  # fmt: skip
+MOST_PIXELS = 150_000_000  # of an image; 16K has 133 million
 ENDINGS = {".jpeg": ".jpg", ".tiff": ".tif"}  # of one kind
 
 cv2.setNumThreads(1)
@@ -110,8 +112,10 @@ def size(folder: Path) -> tuple[int, int]:
 
 def turn(folder: Path) -> str:
     """Return how the images of a folder are turned to be upright, by the EXIF of the first; "" for not at all."""
+    first = images(folder)[0]
+    _refuse_huge(first)
     try:
-        with Image.open(images(folder)[0]) as image:
+        with Image.open(first) as image:
             return TURNS.get(image.getexif().get(EXIF_ORIENTATION, 1), "")
     except (OSError, SyntaxError):  # what Pillow calls a broken PNG
         return ""
@@ -134,10 +138,29 @@ def _depth(folder: Path, modified: int) -> int:
 
 
 def _read(path: Path) -> NDArray | None:
+    _refuse_huge(path)
     image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is not None and image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path}: {image.dtype} colours; expected 8 or 16 bits; convert the images to 8-bit PNG")
     return image
+
+
+def _refuse_huge(path: Path) -> None:
+    """Raise InputError where the header names more than MOST_PIXELS: decoding would take memory and time before it fails."""
+    try:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(path) as image,
+        ):
+            count = image.width * image.height
+    except Image.DecompressionBombError:
+        count = MOST_PIXELS + 1
+    except (OSError, SyntaxError, ValueError):  # not for Pillow; OpenCV may know it, or finds it broken
+        return
+    if count > MOST_PIXELS:
+        raise InputError(
+            f"{path}: more than {MOST_PIXELS // 10**6} million pixels; expected frames of a video; scale them down"
+        )
 
 
 def _kind(image: NDArray) -> str:
