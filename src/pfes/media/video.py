@@ -8,7 +8,8 @@ later ones are scaled to it, refused if their shape differs. They come in the or
 an edit list hides is not shown. A cover picture is no recording: the first stream of moving pictures is taken. Interlaced frames are left as they are, both fields in one picture. Where 16 bits a colour hold
 fewer (a 12-bit camera), the bits in use are scaled to 8.
 
-Only media files are opened, and nothing that they name: lists, playlists and patterns of other files are refused.
+Only media files are opened, and nothing that they name: lists, playlists and patterns of other files are refused. The first
+pass over a file is made in a process of its own (``apart``).
 """
 
 import time
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pfes.base.errors import InputError
+from pfes.media.apart import apart
 
 Frame = NDArray[np.uint8]
 
@@ -121,6 +123,10 @@ def glances(path: Path, count: int) -> Iterator[Frame]:
 
 @lru_cache(maxsize=4096)
 def _scan(path: Path, modified: int, size: int) -> Scan:
+    return apart(path, partial(_passed_over, path))
+
+
+def _passed_over(path: Path) -> Scan:
     stamps: list[float | None] = []
     interlaced = corrupt = highest = 0
     sizes: dict[tuple[int, int], None] = {}
