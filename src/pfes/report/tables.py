@@ -41,16 +41,18 @@ def results_table(metrics: pd.DataFrame, protocol: str = "strict") -> Table:
     several = len(seeds_of(metrics)) > 1
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=f"Spotting results, {protocol} protocol" + (", mean counts of a seed" if several else ""),
+        padding=(0, 0, 0, 1),
+        title=f"Spotting results, {protocol} protocol"
+        + (", mean counts and range of F1 over seeds" if several else ""),
     )
     for name in ("experiment", "class"):
-        table.add_column(name)
-    for name in ("TP", "FP", "FN", "precision", "recall", "F1", *(["F1 lowest to highest"] if several else [])):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("TP", "FP", "FN", "prec.", "recall", "F1", *(["range"] if several else [])):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in result_rows(metrics):
         name = row["experiment"] if row["class"] == RESULT_CLASSES[0] else ""
         numbers = [number(row[key], int(several)) for key in COUNTS] + [number(row[key]) for key in RATIOS]
-        spread = f"{row['f1_low']:.3f} to {row['f1_high']:.3f}" if row["n_seeds"] > 1 else "one run"
+        spread = f"{row['f1_low']:.3f}-{row['f1_high']:.3f}" if row["n_seeds"] > 1 else "one run"
         table.add_row(
             name, row["class"], *numbers, *([spread] if several else []), end_section=row["class"] == RESULT_CLASSES[-1]
         )
@@ -61,7 +63,9 @@ def clicks_table(found: pd.DataFrame) -> Table:
     """Return what is found of the clicks for the terminal; the table is ``clicks_found`` of pfes.evaluation.clicks."""
     recorded = number(found["recorded_minutes"].max(), 1)
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"Clicks found, proposals per minute, minutes of review to recall .8 of {recorded}"
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+        title=f"Clicks found, proposals per minute, minutes of review to recall .8 of {recorded}",
     )
     for name in ("experiment", "class"):
         table.add_column(name, no_wrap=True)
@@ -71,7 +75,7 @@ def clicks_table(found: pd.DataFrame) -> Table:
         name = row["experiment"] if row["class"] == RESULT_CLASSES[0] else ""
         bounds = f"{row['recall_low']:.2f}-{row['recall_high']:.2f}" if np.isfinite(row["recall_low"]) else ""
         rates = [number(row[key], 1) for key in ("proposals_per_minute", "unmatched_per_minute", "minutes_80")]
-        count = f"{row['found']:g}/{row['clicks']}"
+        count = f"{row['found']:.3g}/{row['clicks']}"
         end = row["class"] == RESULT_CLASSES[-1]
         table.add_row(name, row["class"], count, number(row["recall"]), bounds, *rates, end_section=end)
     return table
