@@ -63,7 +63,7 @@ def demo(
     intensity: Annotated[bool, typer.Option("--intensity", help="Also continuous intensity, on these.")] = False,
     cores: Annotated[int | None, typer.Option(min=1, help="Processor cores; else all.")] = None,
 ) -> None:
-    """Render a demo dataset, run the whole workflow on it, and print the results; ten minutes on two cores."""
+    """Render a demo dataset, run the whole workflow on it, and print the results; some five minutes on two cores."""
     from pfes.commands.demo import demo as run_demo
 
     folder = run_demo(full=full, intensity=intensity, cores=cores)
