@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pfes.base.errors import InputError
@@ -98,6 +99,19 @@ def test_temporary_files_of_dead_processes_are_swept(results):
         (results / name).touch()
     assert list(tidy(results))[-1] == "removed 1 unfinished temporary files"
     assert sorted(path.name for path in results.iterdir()) == [".b.x.part.h5", f".c.{os.getpid()}.part.parquet", "a.h5"]
+
+
+def test_the_file_of_a_killed_process_whose_parent_has_not_asked_is_removed(results):
+    """It is still in the system's list, as a zombie."""
+    writer = sleeper("abc")
+    path = results / f".a.{writer.pid}.part.h5"
+    path.touch()
+    writer.kill()
+    while psutil.Process(writer.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert list(tidy(results)) == ["removed 1 unfinished temporary files"]
+    assert not path.exists()
+    writer.wait()
 
 
 def test_a_damaged_claim_is_named(results):

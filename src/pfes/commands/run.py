@@ -261,9 +261,13 @@ def _sweep(results: Path) -> int:
 
 
 def _writes(pid: int, path: Path) -> bool:
-    """Return whether the process has been there since before the file was last written."""
+    """Return whether the process lives, and has been there since before the file was last written.
+
+    One that was killed is in the system's list, as a zombie, until its parent asks for its end: in a container that may be late.
+    """
     try:
-        return psutil.Process(pid).create_time() <= path.stat().st_mtime + 1
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= path.stat().st_mtime + 1
     except (psutil.Error, OSError):
         return False
 
