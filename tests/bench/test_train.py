@@ -16,7 +16,7 @@ def test_work_per_frame_is_that_of_the_paper():
 
 def test_plain_and_ours_are_measured_side_by_side(monkeypatch):
     """In this process, which is faster; memory is then not that of a step."""
-    monkeypatch.setattr(bench_train, "_in_process", bench_train.measure)
+    monkeypatch.setattr(bench_train, "in_process", lambda module, task: bench_train.measure(task))
     table = bench_train.bench_train([12, 24], 8, 1, device="cpu", padded=30, params=TrainingParameters(chunk_frames=10))
     assert table[["frames", "system"]].to_numpy().tolist() == [[12, "plain"], [12, "ours"], [24, "plain"], [24, "ours"]]
     assert (table[["seconds", "memory_mb", "peak_share", "run_hours"]] > 0).all(axis=None)
@@ -31,10 +31,10 @@ def test_plain_and_ours_are_measured_side_by_side(monkeypatch):
 
 def test_a_process_measures_its_own_memory_and_says_why_it_failed():
     task = {"frames": 40, "padded": 40, "width": 8, "repeats": 1, "params": {"device": "cpu"}}
-    found = bench_train._in_process(task)
+    found = bench_train.in_process("pfes.bench.train", task)
     assert 50 < found["memory_mb"] < 2000
-    with pytest.raises(InputError, match="a step of 40 frames ended with status 1: .*unknown"):
-        bench_train._in_process({**task, "params": {"unknown": 1}})
+    with pytest.raises(InputError, match="'frames': 40, .* ended with status 1: .*unknown"):
+        bench_train.in_process("pfes.bench.train", {**task, "params": {"unknown": 1}})
 
 
 def test_nothing_to_measure_is_said():

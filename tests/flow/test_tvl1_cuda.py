@@ -95,7 +95,16 @@ padded, system = 255 * torch.rand(2, 2, 23, 30), tvl1_cuda.system(torch.rand(2, 
 p = [0.3 * torch.randn_like(u) for _ in "xy"]
 p[0][..., -1], p[1][..., -1, :] = 0, 0
 params = TVL1(iterations=4)
+planes, light, shared = torch.randn(2, 3, 24, 20), torch.rand(2, 3, 24, 20), torch.randn(2, 2, 1, 24, 20)
+images = (planes, (light > 0.1).float(), *shared, light[..., 0, 0])
+pairs = [
+    ((tvl1_cuda.smooth(planes, taps, stride),), (tvl1_triton.smooth(planes, taps, stride),))
+    for taps, stride in ((tvl1_cuda.HALVING, 2), (tvl1_cuda.WINDOW, 1), (tvl1_cuda.LIGHT, 1), (tvl1_cuda.TRUST, 1))
+]
+pairs += [((tvl1_cuda.resize(u, size),), (tvl1_triton.resize(u, size),)) for size in ((40, 54), (31, 30), (10, 13))]
+pairs += [((tvl1_cuda.gather(*images, cell),), (tvl1_triton.gather(*images, cell),)) for cell in (1, 2)]
 for plain, fused in (
+    *pairs,
     (tvl1_cuda.warp(padded, u), tvl1_triton.warp(padded, u)),
     (tvl1_cuda.iterate(u, *p, system, params), tvl1_triton.iterate(u, *p, system, params)),
 ):

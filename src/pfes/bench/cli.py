@@ -92,6 +92,22 @@ def bench_gpu_command(
         raise typer.Exit(1)
 
 
+@bench.command("methods")
+def bench_methods_command(
+    names: Annotated[list[str] | None, typer.Argument(help="Methods; all that are trained if none.")] = None,
+    frames: Annotated[int, typer.Option(help="Frames of the video.")] = 20_000,
+    width: Annotated[int, typer.Option(help="Channels of the features.")] = 256,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Time and memory of every method's head on one long video: an epoch of one step, curves, proposals."""
+    from pfes.bench.methods import LEARNED, bench_methods
+    from pfes.bench.train import machine
+
+    console.print(machine())
+    found = bench_methods(frames, width, device, names or LEARNED)
+    console.print(found.to_string(index=False, float_format=lambda value: f"{value:.3g}"), soft_wrap=True)
+
+
 @bench.command("faces")
 def bench_faces(
     video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],

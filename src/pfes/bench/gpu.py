@@ -27,11 +27,12 @@ from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.bench.train import clock_of, machine, peak_mb, random_video
 from pfes.flow import tvl1_cuda
-from pfes.flow.tvl1 import DEFAULT, tvl1_window
+from pfes.flow.tvl1 import DEFAULT, HALVING, WINDOW, tvl1_window
 from pfes.methods.base import Batch
 from pfes.methods.parameters import TrainingParameters
 from pfes.network.chunked import chunked_features
 from pfes.network.parameters import ModelParameters
+from pfes.network.spotformer import attention
 from pfes.training.engine import begin
 from pfes.training.model import SpottingModel, predict, reproducible
 from pfes.training.step import features_of, on_device, step
@@ -182,25 +183,35 @@ def flow(size: Size) -> Iterator[Row]:
 
 
 def kernels(_: Size) -> Iterator[Row]:
-    """The two Triton kernels against the same loops in torch, on random numbers; the greatest difference."""
-    from pfes.flow import tvl1_triton
-
+    """Every Triton kernel against the same in torch on the CPU, on random numbers; the greatest difference."""
     generator = torch.Generator().manual_seed(0)
-    u, px, py = (torch.randn(2, 3, 2, 40, 36, generator=generator) for _ in range(3))
-    padded, system = (
-        torch.randn(2, 3, 43, 39, generator=generator),
-        torch.rand(2, 3, 5, 40, 36, generator=generator) / 4,
+    u, px, py, planes = (torch.randn(2, 3, 2, 40, 36, generator=generator) for _ in range(4))
+    padded, system, light = (
+        torch.rand(*shape, generator=generator) for shape in ((2, 3, 43, 39), (2, 3, 5, 40, 36), (2, 3, 40, 36))
     )
-    state = [tensor.cuda() for tensor in (u, px, py, system)]
-    pairs = {
-        "warp": (tvl1_triton.warp(padded.cuda(), state[0]), tvl1_cuda.warp(padded, u)),
-        "iterate": (
-            tvl1_triton.iterate(state[0], state[1], state[2], state[3], DEFAULT),
-            tvl1_cuda.iterate(u, px, py, system, DEFAULT),
-        ),
+    images = (planes[:, :, 0], (light > 0.1).float(), u[:, :1, 0], u[:, :1, 1], light[..., 0, 0])
+    qkv = torch.randn(50, 17, 3 * 256, generator=generator)
+    calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "smooth": (partial(tvl1_cuda.smooth, taps=WINDOW), (planes,)),
+        "halve": (partial(tvl1_cuda.smooth, taps=HALVING, stride=2), (planes,)),
+        "resize": (partial(tvl1_cuda.resize, size=(80, 72)), (planes,)),
+        "gather": (partial(tvl1_cuda.gather, cell=2), images),
+        "warp": (tvl1_cuda.warp, (padded, u)),
+        "iterate": (partial(tvl1_cuda.iterate, params=DEFAULT), (u, px, py, system / 4)),
+        "attention": (partial(_attended, heads=4), (qkv,)),
     }
-    for name, (ours, torchs) in pairs.items():
-        yield {"kernel": name, "max": max(_apart(a, b) for a, b in zip(ours, torchs, strict=True))}
+    for name, (call, tensors) in calls.items():
+        theirs, ours = call(*tensors), call(*(tensor.cuda() for tensor in tensors))
+        pairs = [(ours, theirs)] if isinstance(theirs, torch.Tensor) else zip(ours, theirs, strict=True)
+        yield {"kernel": name, "max": max(_apart(a, b) for a, b in pairs)}
+
+
+def _attended(qkv: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return attention and the gradient of its mean square."""
+    qkv = qkv.clone().requires_grad_()
+    found = attention(qkv, heads)
+    (gradient,) = torch.autograd.grad(found.square().sum(), qkv)
+    return found.detach(), gradient
 
 
 def training(size: Size) -> Iterator[Row]:

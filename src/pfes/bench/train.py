@@ -83,7 +83,7 @@ def bench_train(
                 "frames": frames, "padded": max(frames, padded) if system == "plain" else frames, "width": width,
                 "repeats": repeats, "params": asdict(replace(own, device=chosen)),
             }  # fmt: skip
-            rows.append({"device": chosen, "frames": frames, "system": system, **_in_process(task)})
+            rows.append({"device": chosen, "frames": frames, "system": system, **in_process("pfes.bench.train", task)})
     table = pd.DataFrame(rows)
     plain = table[table["system"] == "plain"].set_index("frames")["seconds"]
     table["speedup"] = table["frames"].map(plain) / table["seconds"]
@@ -99,12 +99,12 @@ def _run_hours(row: Mapping[Any, Any]) -> float:
     return float(row["seconds"] * steps * passes / 3600)
 
 
-def _in_process(task: dict[str, Any]) -> dict[str, float]:
-    command = [sys.executable, "-m", "pfes.bench.train", json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def in_process(module: str, task: dict[str, Any]) -> dict[str, float]:
+    """Return what ``measure`` of a ``module`` finds in a process of its own; raises InputError where that fails."""
+    done = subprocess.run([sys.executable, "-m", module, json.dumps(task)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"bench train: a step of {task['padded']} frames ended with status {done.returncode}: {last}")
+        raise InputError(f"{module}: {task} ended with status {done.returncode}: {last}")
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 

@@ -91,12 +91,12 @@ def _solve(frames: Tensor, params: TVL1) -> Tensor:
     for k in range(params.scales - 1, -1, -1):
         level = images[k]
         if k < params.scales - 1:
-            u = 2 * _resize(u, (level.shape[-2] // params.cell, level.shape[-1] // params.cell))
+            u = 2 * resize(u, (level.shape[-2] // params.cell, level.shape[-1] // params.cell))
             spread = u.var((-2, -1), correction=0).sum(-1).sqrt()
             motion = ((spread * 2**k / (MOTION * (side / 128) ** 0.5)) ** MOTION_POWER).clamp(*MOTION_RANGE)
             plausible = spread.clamp(floors(params.scales)[k] * PLAUSIBLE, PLAUSIBLE)
         u = _solve_scale(level[:, :1], level[:, 1:], u, (motion, plausible), params)
-    return _resize(u, images[0].shape[-2:])[..., : size[0], : size[1]].permute(0, 1, 3, 4, 2).contiguous()
+    return resize(u, images[0].shape[-2:])[..., : size[0], : size[1]].permute(0, 1, 3, 4, 2).contiguous()
 
 
 def _pyramid(frames: Tensor, params: TVL1) -> list[Tensor]:
@@ -105,7 +105,7 @@ def _pyramid(frames: Tensor, params: TVL1) -> list[Tensor]:
     below, right = (-side % unit for side in frames.shape[-2:])
     levels = [_blur(_pad(frames, (0, right, 0, below)), gaussian(params.prefilter))]
     for _ in range(params.scales - 1):
-        levels.append(_filter(_pad(levels[-1], (1, 2, 1, 2)), HALVING, stride=2))
+        levels.append(smooth(levels[-1], HALVING, stride=2))
     return levels
 
 
@@ -117,23 +117,32 @@ def _pad(planes: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
 
 def _blur(planes: Tensor, taps: NDArray[np.float32]) -> Tensor:
     """Filter ``planes`` [..., h, w] with ``taps`` along both axes, the edge repeated."""
-    reach = len(taps) // 2
-    return _filter(_pad(planes, (reach, reach, reach, reach)), taps) if reach else planes
+    return smooth(planes, taps) if len(taps) > 1 else planes
 
 
-def _filter(planes: Tensor, taps: NDArray[np.float32], stride: int = 1) -> Tensor:
-    """Filter padded ``planes`` [..., h, w] with ``taps`` along both axes and take every ``stride``-th sample."""
+def smooth(planes: Tensor, taps: NDArray[np.float32], stride: int = 1) -> Tensor:
+    """Filter ``planes`` [..., h, w] with n ``taps`` along both axes, the edge repeated, and take every ``stride``-th sample.
+
+    The first sample is (n - 1) // 2 before the first pixel. Sides are a multiple of ``stride``.
+    """
+    triton = _triton(planes)
+    if triton is not None:
+        return triton.smooth(planes, taps, stride)
+    before, after = (len(taps) - 1) // 2, len(taps) // 2
     kernel = torch.from_numpy(taps).to(planes.device)
-    flat = planes.reshape(-1, 1, *planes.shape[-2:])
+    flat = _pad(planes, (before, after, before, after)).flatten(0, -3)[:, None]
     flat = functional.conv2d(flat, kernel.view(1, 1, 1, -1), stride=(1, stride))
     flat = functional.conv2d(flat, kernel.view(1, 1, -1, 1), stride=(stride, 1))
-    return flat.reshape(*planes.shape[:-2], *flat.shape[-2:])
+    return flat.reshape(*planes.shape[:-2], *(side // stride for side in planes.shape[-2:]))
 
 
-def _resize(planes: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+def resize(planes: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     """Interpolate ``planes`` [N, K, 2, h, w] linearly to ``size``; centres stay aligned."""
     if planes.shape[-2:] == tuple(size):
         return planes
+    triton = _triton(planes)
+    if triton is not None:
+        return triton.resize(planes, tuple(size))
     flat = functional.interpolate(planes.flatten(0, 1), tuple(size), mode="bilinear", align_corners=False)
     return flat.view(*planes.shape[:3], *size)
 
@@ -141,31 +150,32 @@ def _resize(planes: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
 def _solve_scale(image: Tensor, moving: Tensor, u: Tensor, sizes: tuple[Tensor, Tensor], params: TVL1) -> Tensor:
     """Return u [N, K, 2, h, w] after all warps of one scale: image [N, 1, .], moving [N, K, .], ``sizes`` m, v [N, K]."""
     motion, plausible = sizes
+    cell = params.cell
     gx, gy = _gradient(image)
-    mean = _blur(_cell_means(image, params.cell), LIGHT)
+    mean, lit = _blur(_cell_means(image, cell), LIGHT), image + DARK
     if params.local:
-        share = (image + DARK) / (_on_pixels(mean + DARK, params.cell) * params.cell)
-        gx, gy = (g - share * _on_pixels(d, params.cell) for g, d in zip((gx, gy), _gradient(mean), strict=True))
-    slope = _blur(_cell_means(gx * gx + gy * gy, params.cell), TRUST)
+        share = lit / (_on_pixels(mean + DARK, cell) * cell)
+        gx, gy = (g - share * _on_pixels(d, cell) for g, d in zip((gx, gy), _gradient(mean), strict=True))
+    slope = _blur(_cell_means(gx * gx + gy * gy, cell), TRUST)
     padded = _pad(moving, (1, 2, 1, 2))
     px, py = torch.zeros_like(u), torch.zeros_like(u)
     for _ in range(params.warps):
-        warped, inside = warp(padded, _resize(u, image.shape[-2:]))
+        warped, inside = warp(padded, resize(u, image.shape[-2:]))
         rho, size = residual(warped, image, inside, params.light)
         if params.local:
-            light = _blur(_cell_means(rho, params.cell), LIGHT) / (mean + DARK)
-            rho = (rho - _on_pixels(light, params.cell) * (image + DARK)) * inside
+            light = _blur(_cell_means(rho, cell), LIGHT) / (mean + DARK)
+            rho = (rho - (_by_cells(lit, cell) * light[..., :, None, :, None]).view_as(rho)) * inside
             size = rho.abs().sum((-2, -1)) / inside.sum((-2, -1)).clamp_min(1)
         noise = size.clamp_min(NOISE) if params.adapt else torch.ones_like(size)
         delta = (params.delta * noise).clamp_min(SHARPEST)
-        cells = gather(rho, inside, gx, gy, delta, params.cell)
+        cells = gather(rho, inside, gx, gy, delta, cell)
         if params.trust:
-            cells = cells * trust(rho, slope, noise, plausible, params.cell)[:, :, None]
+            cells = cells * trust(rho, slope, noise, plausible, cell)[:, :, None]
         if params.window:
             cells = _blur(cells, WINDOW)
         weight = params.tau * params.lambda_ / noise
         if params.adapt:
-            weight = weight * motion / coarseness(rho, size, params.cell)
+            weight = weight * motion / coarseness(rho, size, cell)
         u, px, py = iterate(u, px, py, system(cells, u, weight), params)
     return u
 
@@ -175,10 +185,14 @@ def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
     return (edges[..., 1:-1, 2:] - edges[..., 1:-1, :-2]) / 2, (edges[..., 2:, 1:-1] - edges[..., :-2, 1:-1]) / 2
 
 
+def _by_cells(planes: Tensor, cell: int) -> Tensor:
+    """Return ``planes`` [..., h, w] as [..., h / cell, cell, w / cell, cell]."""
+    return planes.unflatten(-1, (-1, cell)).unflatten(-3, (-1, cell))
+
+
 def _cell_means(planes: Tensor, cell: int) -> Tensor:
     """Return the mean of ``planes`` [N, K, h, w] over each cell."""
-    h, w = (side // cell for side in planes.shape[-2:])
-    return planes.reshape(*planes.shape[:2], h, cell, w, cell).mean((-3, -1))
+    return functional.avg_pool2d(planes, cell)
 
 
 def _on_pixels(cells: Tensor, cell: int) -> Tensor:
@@ -244,14 +258,14 @@ def residual(warped: Tensor, image: Tensor, inside: Tensor, light: bool) -> tupl
 
 
 def gather(rho: Tensor, inside: Tensor, gx: Tensor, gy: Tensor, delta: Tensor, cell: int) -> Tensor:
-    """Return the sums over cells [N, K, 5, h / c, w / c] of w g g^T (xx, xy, yy) and w g rho (x, y)."""
+    """Return the sums over cells [N, K, 5, h / c, w / c] of w g g^T (xx, xy, yy) and w g rho (x, y); gx, gy [N, 1, h, w]."""
+    triton = _triton(rho)
+    if triton is not None:
+        return triton.gather(rho, inside, gx, gy, delta, cell)
     weight = inside / torch.maximum(rho.abs(), delta[..., None, None])
     wx, wy = weight * gx, weight * gy
     planes = torch.stack([wx * gx, wx * gy, wy * gy, wx * rho, wy * rho], 2)
-    if cell == 1:
-        return planes
-    h, w = (side // cell for side in planes.shape[-2:])
-    return planes.view(*planes.shape[:3], h, cell, w, cell).sum((-3, -1))
+    return planes if cell == 1 else _by_cells(planes, cell).sum((-3, -1))
 
 
 def system(cells: Tensor, u: Tensor, weight: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Two loops of ``pfes.flow.tvl1_cuda`` as Triton kernels: cubic sampling, and the primal-dual steps.
+"""The loops of ``pfes.flow.tvl1_cuda`` as Triton kernels: filters, sampling, sums over cells, and the primal-dual steps.
 
 Conventions
 -----------
@@ -9,14 +9,51 @@ own new p, so that nothing but the state passes through memory (68 bytes a cell)
 
 # mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, ignore-errors
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pfes.flow.tvl1 import TVL1
 
 BLOCK = 512
+
+
+def smooth(planes: Tensor, taps: NDArray[np.float32], stride: int = 1) -> Tensor:
+    """See ``pfes.flow.tvl1_cuda.smooth``."""
+    planes = planes.contiguous()
+    kernel = torch.from_numpy(taps).to(planes.device)
+    for axis in (-1, -2):
+        shape = list(planes.shape)
+        shape[axis] //= stride
+        target = planes.new_empty(shape)
+        _smooth[(triton.cdiv(shape[-2] * shape[-1], BLOCK), planes.flatten(0, -3).shape[0])](
+            planes, target, kernel, *planes.shape[-2:], *shape[-2:], stride,
+            ACROSS=axis == -1, TAPS=len(taps), BLOCK=BLOCK,
+        )  # fmt: skip
+        planes = target
+    return planes
+
+
+def resize(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """See ``pfes.flow.tvl1_cuda.resize``."""
+    planes = planes.contiguous()
+    target = planes.new_empty((*planes.shape[:-2], *size))
+    grid = (triton.cdiv(size[0] * size[1], BLOCK), planes.flatten(0, -3).shape[0])
+    _resize[grid](planes, target, *planes.shape[-2:], *size, BLOCK=BLOCK)
+    return target
+
+
+def gather(rho: Tensor, inside: Tensor, gx: Tensor, gy: Tensor, delta: Tensor, cell: int) -> Tensor:
+    """See ``pfes.flow.tvl1_cuda.gather``."""
+    rho, inside, gx, gy, delta = (tensor.contiguous() for tensor in (rho, inside, gx, gy, delta))
+    n, k = rho.shape[:2]
+    h, w = (side // cell for side in rho.shape[-2:])
+    cells = rho.new_empty((n, k, 5, h, w))
+    _gather[(triton.cdiv(h * w, BLOCK), n * k)](rho, inside, gx, gy, delta, cells, k, h, w, CELL=cell, BLOCK=BLOCK)
+    return cells
 
 
 def warp(padded: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,6 +80,77 @@ def iterate(u: Tensor, px: Tensor, py: Tensor, system: Tensor, params: TVL1) -> 
         _step[grid](source, target, system, params.tau, sigma, 1 / (1 + sigma * params.epsilon), h, w, BLOCK=BLOCK)
         source, target = target, source
     return source[:, :, 0], source[:, :, 1].contiguous(), source[:, :, 2].contiguous()
+
+
+@triton.jit
+def _smooth(
+    source, target, taps, h, w, height, width, stride, ACROSS: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr
+):
+    """One axis of a filter: planes [h, w] to planes [height, width]."""
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    plane = tl.program_id(1).to(tl.int64)
+    mask = index < height * width
+    row, column = index // width, index % width
+    source += plane * h * w
+    total = tl.zeros((BLOCK,), tl.float32)
+    for k in tl.static_range(TAPS):
+        if ACROSS:
+            at = row * w + tl.minimum(tl.maximum(column * stride + (k - (TAPS - 1) // 2), 0), w - 1)
+        else:
+            at = tl.minimum(tl.maximum(row * stride + (k - (TAPS - 1) // 2), 0), h - 1) * w + column
+        total += tl.load(taps + k) * tl.load(source + at, mask, 0.0)
+    tl.store(target + plane * height * width + index, total, mask)
+
+
+@triton.jit
+def _between(index, size, target_size):
+    """Return the two samples of an axis beside the centre of ``index``, and the share of the second."""
+    at = tl.maximum((index.to(tl.float32) + 0.5) * (size.to(tl.float32) / target_size.to(tl.float32)) - 0.5, 0.0)
+    first = at.to(tl.int32)
+    return first, tl.minimum(first + 1, size - 1), at - first.to(tl.float32)
+
+
+@triton.jit
+def _resize(source, target, h, w, height, width, BLOCK: tl.constexpr):
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    plane = tl.program_id(1).to(tl.int64)
+    mask = index < height * width
+    y0, y1, down = _between(index // width, h, height)
+    x0, x1, across = _between(index % width, w, width)
+    source += plane * h * w
+    upper = (1 - across) * tl.load(source + y0 * w + x0, mask, 0.0) + across * tl.load(source + y0 * w + x1, mask, 0.0)
+    lower = (1 - across) * tl.load(source + y1 * w + x0, mask, 0.0) + across * tl.load(source + y1 * w + x1, mask, 0.0)
+    tl.store(target + plane * height * width + index, (1 - down) * upper + down * lower, mask)
+
+
+@triton.jit
+def _gather(rho, inside, gx, gy, delta, cells, flows, h, w, CELL: tl.constexpr, BLOCK: tl.constexpr):
+    """The five sums of a cell; h, w in cells, ``flows`` of a window share gx and gy."""
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    flow = tl.program_id(1).to(tl.int64)
+    size = h * w
+    mask = index < size
+    least = tl.load(delta + flow)
+    own, shared = flow * size * CELL * CELL, flow // flows * size * CELL * CELL
+    xx, xy, yy = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    x, y = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    for pixel in tl.static_range(CELL * CELL):
+        at = (index // w * CELL + pixel // CELL) * (w * CELL) + index % w * CELL + pixel % CELL
+        r = tl.load(rho + own + at, mask, 0.0)
+        g, d = tl.load(gx + shared + at, mask, 0.0), tl.load(gy + shared + at, mask, 0.0)
+        weight = tl.load(inside + own + at, mask, 0.0) / tl.maximum(tl.abs(r), least)
+        wg, wd = weight * g, weight * d
+        xx += wg * g
+        xy += wg * d
+        yy += wd * d
+        x += wg * r
+        y += wd * r
+    cells += flow * 5 * size + index
+    tl.store(cells, xx, mask)
+    tl.store(cells + size, xy, mask)
+    tl.store(cells + 2 * size, yy, mask)
+    tl.store(cells + 3 * size, x, mask)
+    tl.store(cells + 4 * size, y, mask)
 
 
 @triton.jit

@@ -67,7 +67,7 @@ class TrainingParameters(Sections):
     )
     chunk_frames: int | None = setting(
         None,
-        "frames that pass SpotFormer at a time, which bounds memory and costs time; null is a whole video, in chunks where that would take more than 16 GB (2,857 frames at width 256)",
+        "frames that pass SpotFormer at a time, which bounds memory and costs time; null is a whole video, in chunks where that would take more than 16 GB (2,857 frames at width 256) or 60 % of a GPU",
         minimum=1,
         changes_results=False,
     )

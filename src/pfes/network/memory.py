@@ -8,7 +8,8 @@ from typing import NamedTuple
 STEP_MB = 5.6 / 256  # per frame and channel, of what autograd saves of a plain step
 TOKENS = (170,) * 6 + (51,) + (27,) * 6 + (9,) + (5,) * 3 + (3,) * 3  # of each stage's input, at most
 LEVELS = (tuple(range(19)), (0, *range(6, 19)), (0, 6, 13))  # stages whose input is kept, from fast to frugal
-MOST_MB = 16_000.0  # of a plain step; whatever takes more passes in chunks, on every machine alike
+MOST_MB = 16_000.0  # of a plain step on a CPU; whatever takes more passes in chunks
+GPU_SHARE = 0.6  # of a GPU's memory, likewise
 CHUNK_FRAMES = 512  # of these chunks
 
 
@@ -19,16 +20,18 @@ class Chunks(NamedTuple):
     memory_mb: float
 
 
-def chunks(frames: int, width: int, asked: int | None, memory_mb: float) -> Chunks | None:
+def chunks(frames: int, width: int, asked: int | None, memory_mb: float, most_mb: float | None = None) -> Chunks | None:
     """Return how a video of ``frames`` frames passes SpotFormer; None for all at once.
 
     Parameters
     ----------
     asked, memory_mb : training.chunk_frames and chunk_memory_mb of the configuration.
+    most_mb : what a step may take before it goes in chunks that nobody asked for; None is MOST_MB.
     """
     if asked is not None:
         return Chunks(asked, memory_mb)
-    return Chunks(CHUNK_FRAMES, max(MOST_MB, memory_mb)) if STEP_MB * frames * width > MOST_MB else None
+    most_mb = MOST_MB if most_mb is None else most_mb
+    return Chunks(CHUNK_FRAMES, max(most_mb, memory_mb)) if STEP_MB * frames * width > most_mb else None
 
 
 def kept_stages(frames: int, width: int, memory_mb: float) -> tuple[int, ...]:

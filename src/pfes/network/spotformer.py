@@ -14,10 +14,13 @@ products, stay in single precision, and with them the residual sums between them
 Differences
 -----------
 None in what is computed. Attention over 3 to 17 tokens is written out with batched products on the CPU, where PyTorch's
-fused kernel spends most of its time on copies and on a softmax over a tiny last dimension; results agree to rounding.
+fused kernel spends most of its time on copies and on a softmax over a tiny last dimension, and is a Triton kernel on a
+GPU (pfes.network.attention_triton); results agree to rounding.
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +30,7 @@ from pfes.base.records import WINDOW
 from pfes.network.parameters import JOINT_PADDING, Padding
 
 REGIONS = (3, 3, 4)  # ROIs of left brow, right brow, mouth, which the facial local graph pooling joins
+LIBRARY_MOST = 65_535  # sequences that PyTorch's kernels take at once: a dimension of CUDA's grid
 Stage = tuple[nn.BatchNorm1d, Callable[[Tensor, Tensor], Tensor]]  # (norm, rest): x becomes rest(x, norm(x))
 
 
@@ -195,10 +199,28 @@ def attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
     """
     size = qkv.shape[-1] // (3 * heads)
     if qkv.is_cuda:
-        q, k, v = qkv.unflatten(-1, (3, heads, size)).permute(2, 0, 3, 1, 4)  # each [B, heads, L, d]
-        return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(-2)
+        triton = _triton()
+        if triton is not None and qkv.shape[1] <= triton.MOST:
+            found: Tensor = triton.Attention.apply(qkv, heads, dropout)
+            return found
+        return torch.cat([_library(part, heads, size, dropout) for part in qkv.split(LIBRARY_MOST)])
     parts = qkv.split(size, -1)  # 3 heads views [B, L, d]: no copy
     return torch.cat([_head(*parts[head::heads], dropout=dropout) for head in range(heads)], -1)
+
+
+@cache
+def _triton() -> Any:
+    """Return the module of Triton kernels, None where Triton is not installed."""
+    try:
+        from pfes.network import attention_triton
+    except ImportError:
+        return None
+    return attention_triton
+
+
+def _library(qkv: Tensor, heads: int, size: int, dropout: float) -> Tensor:
+    q, k, v = qkv.unflatten(-1, (3, heads, size)).permute(2, 0, 3, 1, 4)  # each [B, heads, L, d]
+    return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(-2)
 
 
 def _head(q: Tensor, k: Tensor, v: Tensor, *, dropout: float) -> Tensor:

@@ -22,7 +22,7 @@ from pfes.base.errors import InputError
 from pfes.methods.base import Batch, PointLabels, TrainingVideo
 from pfes.methods.parameters import TrainingParameters
 from pfes.network.chunked import chunked_features
-from pfes.network.memory import chunks
+from pfes.network.memory import GPU_SHARE, chunks
 from pfes.network.spotformer import SpotFormer
 from pfes.training.model import SpottingModel
 
@@ -73,13 +73,14 @@ def features_of(model: SpottingModel, params: TrainingParameters) -> Callable[[T
         return lambda features: features
     device = next(model.parameters()).device
     low = params.precision == "bf16" or (params.precision == "auto" and device.type == "cuda")
-    network: Callable[[Tensor], Tensor] = partial(_passed, model.spotformer, model.params.width, params)
+    whole: Callable[[Tensor], Tensor] = model.spotformer
     if params.compile:
         if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
             raise InputError(
                 "training: compile needs a C++ compiler (g++) on the CPU; install one, or set compile: false"
             )
-        network = torch.compile(model.spotformer, dynamic=True)  # one graph for videos of any length
+        whole = torch.compile(model.spotformer, dynamic=True)  # one graph for videos of any length
+    network = partial(_passed, model.spotformer, whole, model.params.width, params, _most_mb(device))
 
     def features(snippets: Tensor) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=low):
@@ -88,11 +89,25 @@ def features_of(model: SpottingModel, params: TrainingParameters) -> Callable[[T
     return features
 
 
-def _passed(spotformer: SpotFormer, width: int, params: TrainingParameters, snippets: Tensor) -> Tensor:
+def _most_mb(device: torch.device) -> float | None:
+    """Return the memory of a GPU that a step may take before its video passes in chunks, MB; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    return float(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory / 1e6)
+
+
+def _passed(
+    spotformer: SpotFormer,
+    whole: Callable[[Tensor], Tensor],
+    width: int,
+    params: TrainingParameters,
+    most_mb: float | None,
+    snippets: Tensor,
+) -> Tensor:
     """Return the features of a whole video, in chunks where these are asked for or memory needs them."""
-    passing = chunks(len(snippets), width, params.chunk_frames, params.chunk_memory_mb)
+    passing = chunks(len(snippets), width, params.chunk_frames, params.chunk_memory_mb, most_mb)
     if passing is None:
-        return spotformer(snippets)
+        return whole(snippets)
     if not spotformer.training:  # no frame looks at another one
         return torch.cat([spotformer(part) for part in snippets.split(passing.frames)])
     return chunked_features(spotformer, snippets, *passing)
