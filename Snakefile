@@ -46,6 +46,7 @@ localrules:
     events,
     points,
     spotted,
+    subject,
 
 
 rule all:

@@ -42,11 +42,19 @@ TRAININGS = {
 }
 
 
+SUBJECTS = {}  # the recordings of each
+for name, video in VIDEOS.items():
+    SUBJECTS.setdefault(video.subject, []).append(name)
+
+
 wildcard_constraints:
     video="|".join(map(re.escape, VIDEOS)),
     fold="|".join(map(re.escape, FOLDS)),
     experiment="|".join(map(re.escape, LEARNED)),
     seed=r"\d+",
+    subject="|".join(map(re.escape, SUBJECTS)),
+    stage="snippets|faces|clips",
+    key="[^/]*",
 
 
 onstart:
@@ -72,12 +80,13 @@ def depends(name):
     return lambda w: settings_of_rule(name, getattr(w, "experiment", None))
 
 
-def per_video(stage, subjects=None):
+def per_video(stage, subjects=SUBJECTS):
     """Return {video: path} of a stage's files, for all videos or those of ``subjects``."""
+    folder = RUN / stage / KEYS.get(stage, "")
     return {
-        name: RUN / stage / KEYS.get(stage, "") / f"{name}.h5"
-        for name, video in VIDEOS.items()
-        if subjects is None or video.subject in subjects
+        name: folder / f"{name}.h5"
+        for subject in subjects
+        for name in SUBJECTS.get(subject, ())
     }
 
 
@@ -122,11 +131,19 @@ def recordings(wildcards):
     ]
 
 
+def marks(stage, subjects):
+    """Return an input function: the marks of rule subject, one per subject that the function ``subjects`` gives."""
+    return lambda wildcards: [
+        RUN / f"subjects/{stage}{KEYS.get(stage, '')}/{subject}"
+        for subject in subjects(wildcards)
+    ]
+
+
 def trained_on(wildcards):
-    """Return the snippets that a fold's training can open: of its training subjects, and of those it validates on."""
+    """Return the subjects that a fold's training can open: those it trains on, and those it validates on."""
     fold = FOLDS[wildcards.fold]
     checked = fold.validation if TRAININGS[wildcards.experiment].validates else ()
-    return list(per_video("snippets", (*fold.train, *checked)).values())
+    return [*fold.train, *checked]
 
 
 def expressions_of(wildcards):
@@ -146,14 +163,10 @@ def cached(stage, name):
     return find
 
 
-def chosen_by(stage):
-    """Return an input function: a stage's files for the validation subjects of a fold; for those trained on without any."""
-
-    def find(wildcards):
-        fold = FOLDS[wildcards.fold]
-        return list(per_video(stage, fold.validation or fold.train).values())
-
-    return find
+def chosen_by(wildcards):
+    """Return the validation subjects of a fold; those trained on where there are none."""
+    fold = FOLDS[wildcards.fold]
+    return list(fold.validation or fold.train)
 
 
 def limits_of(wildcards):
@@ -178,10 +191,19 @@ ON_FEATURES = {training.cached for training in TRAININGS.values()}
 
 
 def featured(wildcards):
-    """Return the snippets of the held-out subjects; of all subjects where features are kept, trained on or chosen by."""
+    """Return the held-out subjects; all subjects where features are kept, trained on or chosen by."""
     if config["all_features"] or wildcards.experiment in {*ON_FEATURES, *LIMITED}:
-        return list(per_video("snippets").values())
-    return held_out_files("snippets")(wildcards)
+        return list(SUBJECTS)
+    return list(FOLDS[wildcards.fold].held_out)
+
+
+rule subject:  # all recordings of a subject: a fold names these marks, or its inputs would be recordings times folds
+    input:
+        lambda wildcards: list(
+            per_video(wildcards.stage, (wildcards.subject,)).values()
+        ),
+    output:
+        touch(RUN / "subjects/{stage}{key}/{subject}"),
 
 
 SNIPPETS, FACES_FILES = per_video("snippets"), per_video("faces")

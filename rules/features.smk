@@ -1,7 +1,8 @@
 rule features:
     input:
         model=RUN / "train/{experiment}/{fold}/seed{seed}/model.pt",
-        snippets=featured,
+        subjects=marks("snippets", featured),
+        videos=RUN / "dataset/videos.parquet",
         cached=cached("features", "features.h5"),
     output:
         RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",
@@ -14,6 +15,8 @@ rule features:
     resources:
         **DEMANDS.asks("features"),
     params:
+        snippets=RUN / "snippets",
+        subjects=featured,
         code=code("features"),
         method=method_code,
     script:

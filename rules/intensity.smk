@@ -35,9 +35,7 @@ rule clips:
 
 rule intensity_train:
     input:
-        clips=lambda wildcards: list(
-            per_video("clips", FOLDS[wildcards.fold].train).values()
-        ),
+        subjects=marks("clips", lambda wildcards: FOLDS[wildcards.fold].train),
         videos=RUN / "dataset/videos.parquet",
         expressions=RUN / "dataset/expressions.parquet",
     output:
@@ -52,6 +50,8 @@ rule intensity_train:
     resources:
         **DEMANDS.asks("intensity_train"),
     params:
+        clips=RUN / "clips",
+        subjects=lambda wildcards: FOLDS[wildcards.fold].train,
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
         settings=lambda wildcards: {
             part: values

@@ -26,8 +26,8 @@ rule limits:
         features=RUN / "features/{experiment}/{fold}/seed{seed}/features.h5",
         points=RUN / "points/{experiment}/seed{seed}.parquet",
         videos=RUN / "dataset/videos.parquet",
-        snippets=chosen_by("snippets"),
-        faces=chosen_by("faces"),
+        subjects=marks("snippets", chosen_by),
+        looked_at=marks("faces", chosen_by),
     output:
         RUN / "spot/{experiment}/{fold}/seed{seed}/limits.json",
     log:
@@ -39,6 +39,9 @@ rule limits:
     resources:
         **DEMANDS.asks("limits"),
     params:
+        snippets=RUN / "snippets",
+        faces=FACES_FOLDER,
+        subjects=chosen_by,
         settings=depends("limits"),
         code=code("limits"),
         method=method_code,

@@ -1,6 +1,6 @@
 rule train:
     input:
-        snippets=trained_on,
+        subjects=marks("snippets", trained_on),
         points=RUN / "points/{experiment}/seed{seed}.parquet",
         videos=RUN / "dataset/videos.parquet",
         neutral=RUN / "dataset/neutral.parquet",
@@ -20,6 +20,8 @@ rule train:
     resources:
         **DEMANDS.asks("train"),
     params:
+        snippets=RUN / "snippets",
+        subjects=trained_on,
         held_out=lambda wildcards: FOLDS[wildcards.fold].held_out,
         validation=lambda wildcards: FOLDS[wildcards.fold].validation,
         settings=depends("train"),

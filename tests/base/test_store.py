@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -87,10 +88,22 @@ def test_a_flipped_byte_is_found(tmp_path):
     path = tmp_path / "a.h5"
     with store.create(path, "snippets", ORIGIN) as file:
         file.append("valid", np.ones(4, bool))
-    with h5py.File(path, "r+") as file:
-        file["valid"][2] = False
-    with pytest.raises(InputError, match=r"a.h5: checksum of valid does not match.*rerun rule snippets"):
-        store.read(path, "snippets")
+    whole = bytearray(path.read_bytes())
+    for place in (9, len(whole) // 2, len(whole) - 20, len(whole) - 1):
+        damaged = whole.copy()
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"a.h5: .*(checksum does not match|end is missing).*rerun rule snippets"):
+            store.read(path, "snippets")
+
+
+def test_a_file_can_be_read_by_hdf5_alone_whose_seal_is_behind_its_end(tmp_path):
+    path = tmp_path / "a.h5"
+    store.write(path, "snippets", {"valid": np.ones(4, bool)}, ORIGIN)
+    with h5py.File(path) as file:
+        assert file["valid"][()].all() and file["valid"].attrs["units"] == "1"
+    whole = path.read_bytes()
+    assert whole[-4:] == zlib.crc32(whole[:-15]).to_bytes(4) and whole[-15:-4] == b"pfes-crc32:"
 
 
 @pytest.mark.parametrize("content", [b"", b"not HDF5", None])

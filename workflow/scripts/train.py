@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pfes.base import store
 from pfes.base.config import build
 from pfes.base.logs import stage
 from pfes.methods.registry import training_parameters
@@ -10,7 +11,7 @@ from pfes.training.fold import CachedSource, FoldInputs, train_fold
 
 with stage(snakemake.log[0]):
     i, o, p, w = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards
-    snippets = {Path(path).stem: path for path in i.snippets}
+    snippets = store.files_of_subjects(i.videos, p.subjects, p.snippets)
     cached = CachedSource(i.cached_model[0], i.cached_features[0]) if i.cached_model else None
     inputs = FoldInputs(
         snippets, i.points, i.videos, p.held_out, p.validation, next(iter(i.expressions), None), cached, i.neutral

@@ -245,7 +245,7 @@ def _lines(error: ValidationError) -> Iterator[str]:
         yield f"{place or 'config'}: {error.message}"
         return
     known = list(error.schema.get("properties", {}))
-    for key in sorted(set(error.instance) - set(known)):
+    for key in sorted(map(str, set(error.instance) - set(known))):
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
         yield f"unknown key {f'{place}.{key}'.lstrip('.')!r}; {hint}"

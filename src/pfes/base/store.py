@@ -3,14 +3,14 @@
 Formats (HDF5; ``{video}`` is a video_id, T the number of sampled frames)
 -------------------------------------------------------------------------
 See FORMATS: for every kind of file its datasets, their dimension names and units. The attributes of a file are
-``pfes_kind``, ``pfes_format`` (version), ``provenance`` (JSON), ``pfes_crc32`` (of all that the file says beside the bytes of its
-arrays) and the kind's own; each dataset has ``dims``, ``units`` and ``crc32`` of its bytes. Tables (Parquet) have the same metadata,
-and checksums of their pages.
+``pfes_kind``, ``pfes_format`` (version), ``provenance`` (JSON) and the kind's own; each dataset has ``dims`` and ``units``. Behind
+what HDF5 reads, the file ends in a seal: ``pfes-crc32:`` and the CRC-32 of all before it, four bytes, the highest first. Tables
+(Parquet) have the same metadata, its checksum ``pfes_crc32``, and checksums of their pages.
 
 Promises
 --------
 A file is written under a temporary name, flushed to disk and renamed: a killed job leaves nothing or a whole file.
-A reader checks kind, version, dimensions and checksum, and names the rule to rerun.
+A reader checks the checksum first, then kind and version, and names the rule to rerun.
 A video that cannot be used is a *refusal*: a file of the right name that holds only the reason. Reading it raises
 InputError with that reason, so that every later stage passes it on and no other video is lost.
 """
@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
@@ -34,7 +34,9 @@ from numpy.typing import NDArray
 from pfes.base.errors import InputError
 
 VERSION = 2
-CHECKSUM = "pfes_crc32"
+CHECKSUM = "pfes_crc32"  # of a table
+BLOCK_BYTES = 1 << 20
+SEAL = b"pfes-crc32:"  # and four bytes: the end of an HDF5 file, after what HDF5 reads
 UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError)  # what h5py and pyarrow raise on damaged files
 log = logging.getLogger(__name__)
 
@@ -139,7 +141,6 @@ class Writer:
 
     def __init__(self, file: h5py.File, kind: str) -> None:
         self._file, self._kind = file, kind
-        self._crc: dict[str, int] = {}
 
     def append(self, name: str, block: NDArray[Any]) -> None:
         """Append ``block`` along the first dimension (frames) of dataset ``name``."""
@@ -149,8 +150,6 @@ class Writer:
         dataset = self._file[name]
         dataset.resize(len(dataset) + len(block), axis=0)
         dataset[len(dataset) - len(block) :] = block
-        self._crc[name] = zlib.crc32(block.tobytes(), self._crc.get(name, 0))
-        dataset.attrs["crc32"] = self._crc[name]
 
     def set_attributes(self, **attributes: Any) -> None:
         """Store attributes of the file."""
@@ -170,12 +169,15 @@ class Writer:
 @contextmanager
 def create(path: Path | str, kind: str, provenance: Mapping[str, Any], **attributes: Any) -> Iterator[Writer]:
     """Open an HDF5 file of ``kind`` for streaming; it appears under its name only when the block ends without error."""
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(pfes_kind=kind, pfes_format=VERSION, provenance=json.dumps(provenance, default=str))
-        writer = Writer(file, kind)
-        writer.set_attributes(**attributes)
-        yield writer
-        file.attrs[CHECKSUM] = _said(file)
+    with atomic(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            file.attrs.update(pfes_kind=kind, pfes_format=VERSION, provenance=json.dumps(provenance, default=str))
+            writer = Writer(file, kind)
+            writer.set_attributes(**attributes)
+            yield writer
+        with temporary.open("r+b") as whole:
+            checksum = _checksum(whole)
+            whole.write(SEAL + checksum.to_bytes(4))
 
 
 def write(
@@ -196,7 +198,7 @@ def read(path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
         The file is missing, of another kind or version, damaged, or a refusal (with the reason of the refusal).
     """
     with _open(path, kind) as file:
-        return _verified(file, path, kind)
+        return _arrays(file)
 
 
 class Whole(NamedTuple):
@@ -210,9 +212,8 @@ class Whole(NamedTuple):
 def read_whole(path: Path | str, kind: str) -> Whole:
     """Read and verify an HDF5 file of ``kind`` with its attributes; a refusal is read too. Raises InputError as ``read``."""
     with _open(path, kind, refusals=True) as file:
-        described = {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
-        described.pop(CHECKSUM, None)
-        return Whole(_verified(file, path, kind), described, described.get("refused"))
+        described = _described(file)
+        return Whole(_arrays(file), described, described.get("refused"))
 
 
 def read_videos(paths: Iterable[Path | str], kind: str, group: str) -> dict[str, NDArray[Any]]:
@@ -228,9 +229,7 @@ def read_videos(paths: Iterable[Path | str], kind: str, group: str) -> dict[str,
 def attributes(path: Path | str, kind: str) -> dict[str, Any]:
     """Read the attributes of an HDF5 file of ``kind``, ``provenance`` parsed."""
     with _open(path, kind) as file:
-        found = {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
-    found.pop(CHECKSUM, None)
-    return found
+        return _described(file)
 
 
 def describe(path: Path | str) -> dict[str, Any]:
@@ -248,7 +247,7 @@ def describe(path: Path | str) -> dict[str, Any]:
         }
     with _open(path) as file:
         return {
-            **{key: value for key, value in file.attrs.items() if key not in ("provenance", CHECKSUM)},
+            **{key: value for key, value in file.attrs.items() if key != "provenance"},
             "datasets": {
                 name: f"{dataset.dtype} {dict(zip(json.loads(dataset.attrs['dims']), dataset.shape, strict=True))}"
                 for name, dataset in _datasets(file)
@@ -291,6 +290,13 @@ def write_table(path: Path | str, kind: str, frame: pd.DataFrame, provenance: Ma
         pq.write_table(table, temporary, write_page_checksum=True)
 
 
+def files_of_subjects(videos: Path | str, subjects: Iterable[str], folder: Path | str) -> dict[str, Path]:
+    """Return {video_id: ``folder``/video_id.h5}, a stage's files of the videos of ``subjects`` in the table ``videos``."""
+    table, wanted = read_table(videos, "videos"), set(subjects)
+    own = table.loc[table["subject"].astype(str).isin(wanted), "video_id"]
+    return {str(video_id): Path(folder) / f"{video_id}.h5" for video_id in own}
+
+
 def read_table(path: Path | str, kind: str) -> pd.DataFrame:
     """Read a table of ``kind``; raises InputError for another kind or version, or a damaged file."""
     try:
@@ -328,13 +334,15 @@ def _said_of_table(table: pa.Table) -> int:
 
 @contextmanager
 def _open(path: Path | str, kind: str | None = None, *, refusals: bool = False) -> Iterator[h5py.File]:
+    """Open a whole file: HDF5 itself is shown nothing that is damaged, for it crashes or never returns on some of that."""
     try:
+        _check_seal(path)
         file = h5py.File(path, "r")
     except OSError as error:
         advice = f"; delete it and {rerun(kind)}" if kind else "; expected a file that pfes wrote"
         raise InputError(f"{path}: cannot be read as HDF5 ({error}){advice}") from error
     with file:
-        found, version, refused = _head(file, path, kind)
+        found, version, refused = (file.attrs.get(name) for name in ("pfes_kind", "pfes_format", "refused"))
         if kind is not None and (found != kind or version != VERSION):
             raise InputError(
                 f"{path}: {found!r} of format {version}, expected {kind!r} of format {VERSION}; {rerun(kind)}"
@@ -344,33 +352,25 @@ def _open(path: Path | str, kind: str | None = None, *, refusals: bool = False) 
         yield file
 
 
-def _head(file: h5py.File, path: Path | str, kind: str | None) -> tuple[str, int, str | None]:
-    """Return kind, version and refusal of a file whose checksum matches."""
-    try:
-        found, version = file.attrs.get("pfes_kind"), file.attrs.get("pfes_format")
-        if found is not None and CHECKSUM in file.attrs and file.attrs[CHECKSUM] != _said(file):
-            raise ValueError("its checksum does not match")
-        refused = file.attrs.get("refused")
-    except UNREADABLE as error:
-        raise _damaged(path, kind, error) from error
-    if found is None:
-        raise InputError(f"{path}: an HDF5 file that pfes did not write")
-    return found, version, refused
+def _check_seal(path: Path | str) -> None:
+    """Raise OSError unless a file is as it was written."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END) - len(SEAL) - 4
+        file.seek(max(size, 0))
+        seal, said = file.read(len(SEAL)), file.read()
+        if size < 0 or seal != SEAL:
+            raise OSError("its end is missing: cut short, or not written by this version of pfes")
+        if _checksum(file, size).to_bytes(4) != said:
+            raise OSError("its checksum does not match: damaged")
 
 
-def _said(file: h5py.File) -> int:
-    """Return the checksum of what a file says beside the bytes of its arrays: attributes, names, types, shapes."""
-
-    def plain(item: h5py.HLObject) -> dict[str, Any]:
-        return {name: np.asarray(value).tolist() for name, value in item.attrs.items() if name != CHECKSUM}
-
-    said = {name: [dataset.dtype.str, list(dataset.shape), plain(dataset)] for name, dataset in _datasets(file)}
-    return zlib.crc32(json.dumps([plain(file), said], sort_keys=True, default=repr).encode())
-
-
-def _damaged(path: Path | str, kind: str | None, error: Exception) -> InputError:
-    advice = f"delete it and {rerun(kind)}" if kind else "delete it, and start the run again"
-    return InputError(f"{path}: the file is damaged ({_reason(error)}); {advice}")
+def _checksum(file: BinaryIO, size: int | None = None) -> int:
+    """Return the CRC-32 of the first ``size`` bytes of a file, of all of it by default."""
+    file.seek(0)
+    left, found = os.fstat(file.fileno()).st_size if size is None else size, 0
+    while left and (block := file.read(min(left, BLOCK_BYTES))):
+        found, left = zlib.crc32(block, found), left - len(block)
+    return found
 
 
 def _reason(error: Exception) -> str:
@@ -378,18 +378,13 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _verified(file: h5py.File, path: Path | str, kind: str) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, dataset in _datasets(file):
-        try:
-            arrays[name], checksum = dataset[()], dataset.attrs["crc32"]
-        except UNREADABLE as error:
-            raise _damaged(path, kind, error) from error
-        if zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes()) != checksum:
-            raise InputError(
-                f"{path}: checksum of {name} does not match, the file is damaged; delete it and {rerun(kind)}"
-            )
-    return arrays
+def _described(file: h5py.File) -> dict[str, Any]:
+    """Return the attributes of a file, ``provenance`` parsed."""
+    return {**file.attrs, "provenance": json.loads(file.attrs["provenance"])}
+
+
+def _arrays(file: h5py.File) -> dict[str, NDArray[Any]]:
+    return {name: dataset[()] for name, dataset in _datasets(file)}
 
 
 def _datasets(file: h5py.File) -> list[tuple[str, h5py.Dataset]]:

@@ -108,6 +108,43 @@ def bench_methods_command(
     console.print(found.to_string(index=False, float_format=lambda value: f"{value:.3g}"), soft_wrap=True)
 
 
+@bench.command("scale")
+def bench_scale_command(
+    recordings: Annotated[list[int], typer.Option(help="Numbers of recordings.")] = [100, 1000],  # noqa: B006
+    folds: Annotated[list[int], typer.Option(help="Numbers of folds.")] = [22],  # noqa: B006
+    experiments: Annotated[list[int], typer.Option(help="Numbers of experiments.")] = [1],  # noqa: B006
+    finished: Annotated[bool, typer.Option(help="Also with all files there.")] = True,
+) -> None:
+    """What the workflow costs before any job: a dry run of made-up projects of every combination."""
+    from pfes.bench.machine import machine
+    from pfes.bench.scale import bench_scale
+
+    console.print(machine())
+    console.print(bench_scale(recordings, folds, experiments, finished=finished).to_string(index=False))
+
+
+@bench.command("cluster")
+def bench_cluster_command(
+    nodes: Annotated[list[int], typer.Option(help="Numbers of nodes.")] = [1, 4, 16, 64],  # noqa: B006
+    recordings: Annotated[int, typer.Option(help="Recordings.")] = 97,
+    frames: Annotated[int, typer.Option(help="Sampled frames of each.")] = 2596,
+    folds: Annotated[int, typer.Option(help="Folds.")] = 22,
+    experiments: Annotated[int, typer.Option(help="Experiments.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Seeds.")] = 1,
+    step_s: Annotated[
+        float | None, typer.Option(help="Of a training, seconds per frame; default that of one core.")
+    ] = None,
+    failing: Annotated[float, typer.Option(help="Share of attempts that fail.")] = 0.03,
+    wait_s: Annotated[float, typer.Option(help="Mean wait in the queue, s.")] = 300,
+) -> None:
+    """Wall time of a run against the number of nodes, simulated, with jobs that fail and are submitted again."""
+    from pfes.bench.cluster import Load, bench_cluster
+
+    load = Load(recordings, frames, folds, experiments, seeds, step_s=step_s)
+    found = bench_cluster(load, nodes, failing=failing, wait_s=wait_s)
+    console.print(found.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+
+
 @bench.command("faces")
 def bench_faces(
     video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered images (then give --fps).")],
