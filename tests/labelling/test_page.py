@@ -189,3 +189,14 @@ def test_a_second_page_on_the_sheet_says_so(page):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "expressions.csv is open in another label page; close that one" in done.stderr
+
+
+def test_the_name_of_a_recording_is_text_never_markup(chromium, tmp_path):
+    name = "<img src=x onerror=document.title='owned'>"
+    write_video(tmp_path / f"{name}.mp4", np.arange(30) / 20, painted)
+    with serving(f"{name}.mp4", folder=tmp_path) as address:
+        opened = chromium.new_page()
+        opened.goto(address)
+        opened.wait_for_function("name => document.body.innerText.includes(name)", arg=name)
+        assert opened.locator("img[src='x']").count() == 0 and opened.title() != "owned"
+        opened.close()

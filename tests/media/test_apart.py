@@ -1,7 +1,9 @@
 """A decoder that crashes costs its recording, and nothing else."""
 
+import ctypes
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -10,13 +12,18 @@ from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.datasets import load, write_dataset
 from pfes.media import video
-from pfes.media.apart import apart
+from pfes.media.apart import alive, apart
 from pfes.media.decode import SamplingParameters, count_frames
 from tests.conftest import write_video
 
 
 def crash():
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hang():
+    """In C, where no Python signal handler runs."""
+    ctypes.PyDLL(None).sleep(60)
 
 
 def test_what_is_returned_and_raised_comes_through(tmp_path):
@@ -34,6 +41,20 @@ def test_a_crash_is_bad_input_and_a_kill_is_not(tmp_path):
         apart(tmp_path / "a.mp4", crash)
     with pytest.raises(RuntimeError, match="SIGKILL; out of memory, perhaps"):
         apart(tmp_path / "a.mp4", lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_a_decoder_that_hangs_in_a_library_is_ended_and_a_slow_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfes.media.apart.SILENT_S", 1)
+
+    def slow():
+        for _ in range(4):
+            time.sleep(0.5)
+            alive()
+        return "done"
+
+    assert apart(tmp_path / "a.mp4", slow) == "done"
+    with pytest.raises(InputError, match=r"a\.mp4: the decoder hangs on it, nothing came for 1 s"):
+        apart(tmp_path / "a.mp4", hang)
 
 
 def test_a_dataset_loses_the_recording_that_crashes_and_keeps_the_others(tmp_path, monkeypatch):

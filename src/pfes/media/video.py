@@ -33,7 +33,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pfes.base.errors import InputError
-from pfes.media.apart import apart
+from pfes.media.apart import alive, apart
 
 Frame = NDArray[np.uint8]
 
@@ -133,6 +133,7 @@ def _passed_over(path: Path) -> Scan:
     first, bits, pictures = None, 8, (0, 0)
     with _opened(path) as (container, stream):
         for frame in _decoded(container, stream):
+            alive()
             stamps.append(_stamp(frame))
             interlaced += frame.interlaced_frame
             corrupt += frame.is_corrupt
