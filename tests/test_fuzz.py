@@ -22,12 +22,16 @@ from tests.test_doors import BORIS, ELAN, EXPRESSIONS_SHEET, VIDEOS_SHEET
 SECONDS = int(os.environ.get("PFES_TEST_FUZZ", "6"))
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed (it has no wheel for this Python)"),
+    pytest.mark.skipif(
+        find_spec("atheris") is None, reason="atheris is not installed (it has no wheel for this Python)"
+    ),
 ]
 
 
 def model(path):
-    save_model(path, SpottingModel(ModelParameters(width=8, heads=2), "journal"), {"held_out": [], "train_subjects": []})
+    save_model(
+        path, SpottingModel(ModelParameters(width=8, heads=2), "journal"), {"held_out": [], "train_subjects": []}
+    )
 
 
 def arrays(path):
@@ -89,7 +93,14 @@ def test_bytes_are_read_or_refused(tmp_path, door):
         (corpus / name).write_text(good, encoding="utf-8")
     (tmp_path / "videos.txt").write_text(VIDEOS_SHEET)
     source = FUZZ.format(imports=imports, read=read)
-    options = [f"-max_total_time={SECONDS}", "-timeout=60", "-rss_limit_mb=4000", "-seed=1", "-max_len=20000", str(corpus)]
+    options = [
+        f"-max_total_time={SECONDS}",
+        "-timeout=60",
+        "-rss_limit_mb=4000",
+        "-seed=1",
+        "-max_len=20000",
+        str(corpus),
+    ]
     done = subprocess.run(
         [sys.executable, "-c", source, tmp_path / name, *options],
         capture_output=True, text=True, cwd=tmp_path, timeout=SECONDS + 300, check=False,

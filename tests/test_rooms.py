@@ -14,7 +14,12 @@ SOURCE = ROOT / "src" / "pfes"
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if len(path.relative_to(SOURCE).parts) > 1)
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 MOST_PARAMETERS = 8  # of a function outside of kernels
-KERNELS = ("flow/tvl1_kernels.py", "flow/tvl1_triton.py", "network/attention_triton.py", "methods/gim/losses/release.py")
+KERNELS = (
+    "flow/tvl1_kernels.py",
+    "flow/tvl1_triton.py",
+    "network/attention_triton.py",
+    "methods/gim/losses/release.py",
+)
 
 
 def order() -> list[str]:

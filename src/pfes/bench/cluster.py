@@ -92,7 +92,9 @@ def simulate(jobs: Sequence[Job], nodes: int, failing: float, wait_s: float, see
         No node, or a probability or wait out of range.
     """
     if nodes < 1 or not 0 <= failing < 1 or wait_s < 0:
-        raise InputError(f"bench cluster: nodes {nodes}, failing {failing}, wait {wait_s} s; expected 1 up, 0 to 1, 0 up")
+        raise InputError(
+            f"bench cluster: nodes {nodes}, failing {failing}, wait {wait_s} s; expected 1 up, 0 to 1, 0 up"
+        )
     rng = np.random.default_rng(seed)
     needed_by: list[list[int]] = [[] for _ in jobs]
     for index, job in enumerate(jobs):

@@ -12,7 +12,6 @@ pruned.
 """
 
 import hashlib
-import importlib.metadata
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +21,7 @@ from typing import Any
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.base.provenance import modules_used
+from pfes.base.provenance import modules_used, version
 
 STAGES = ("faces", "flow")
 LAST_RUN = "cache.json"  # in the folder of a run: the keys that its last run wanted
@@ -60,17 +59,10 @@ def _key(name: str, module: str, parameters: Mapping[str, Any], library: str) ->
     parts = {
         "parameters": parameters,
         "code": {name: hashlib.sha256(text).hexdigest() for name, text in code.items()},
-        "libraries": {name: _version(name) for name in (*LIBRARIES, library)},
+        "libraries": {name: version(name) for name in (*LIBRARIES, library)},
         "format": store.VERSION,
     }
     return f"{name}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]}"
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:  # the stage says so, and what to install
-        return "none"
 
 
 def note(run: Path, keys: Mapping[str, str]) -> None:
