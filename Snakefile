@@ -49,18 +49,23 @@ localrules:
     subject,
 
 
+RESULTS = [
+    RUN / "report.html",
+    RUN / "summary.json",
+    RUN / "figures/comparison.svg",
+    RUN / "figures/apex_distance.svg" if POINT_SUPERVISED else [],
+    expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
+    expand(RUN / "spot/{name}/settings.json", name=LEARNED),
+    RUN / "complete.txt",
+    PAPER_TABLES,
+    INTENSITY_RESULTS if config["intensity"]["enabled"] else [],
+]
+
+
 rule all:
     default_target: True
     input:
-        RUN / "report.html",
-        RUN / "summary.json",
-        RUN / "figures/comparison.svg",
-        RUN / "figures/apex_distance.svg" if POINT_SUPERVISED else [],
-        expand(RUN / "figures/pseudo_labels/{name}.svg", name=POINT_SUPERVISED),
-        expand(RUN / "spot/{name}/settings.json", name=LEARNED),
-        RUN / "complete.txt",
-        PAPER_TABLES,
-        INTENSITY_RESULTS if config["intensity"]["enabled"] else [],
+        RESULTS,
 
 
 onsuccess:

@@ -197,15 +197,6 @@ def featured(wildcards):
     return list(FOLDS[wildcards.fold].held_out)
 
 
-rule subject:  # all recordings of a subject: a fold names these marks, or its inputs would be recordings times folds
-    input:
-        lambda wildcards: list(
-            per_video(wildcards.stage, (wildcards.subject,)).values()
-        ),
-    output:
-        touch(RUN / "subjects/{stage}{key}/{subject}"),
-
-
 SNIPPETS, FACES_FILES = per_video("snippets"), per_video("faces")
 FLOW_FILES = {} if IMPORTED else per_video("flow")
 TRUTH = per_video("dataset/demo") if IS_DEMO else {}

@@ -1,3 +1,12 @@
+rule subject:  # all recordings of a subject: a fold names these marks, or its inputs would be recordings times folds
+    input:
+        lambda wildcards: list(
+            per_video(wildcards.stage, (wildcards.subject,)).values()
+        ),
+    output:
+        touch(RUN / "subjects/{stage}{key}/{subject}"),
+
+
 rule train:
     input:
         subjects=marks("snippets", trained_on),

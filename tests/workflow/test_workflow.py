@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import re
 import subprocess
 import sys
 import time
@@ -217,7 +218,14 @@ def test_the_workflow_is_a_module_of_another_one_in_a_folder_without_configurati
     (tmp_path / "Snakefile").write_text(
         f"module pfes:\n    snakefile: {str(ROOT / 'workflow/Snakefile')!r}\n    config: {config!r}\nuse rule * from pfes\n"
     )
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "results/mod/report.html"]
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "results/mod/train/kc_16/s03/seed0/model.pt" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_both_snakefiles_make_the_report_by_default(tmp_path, snakefile):
+    done = snakemake(tmp_path, "--dry-run", "--snakefile", ROOT / snakefile)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^ ?report +1 ?$", done.stdout + done.stderr, re.MULTILINE), done.stderr
