@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from pfes.base.errors import InputError
 
-VERSION = 2
+VERSION = 3
 CHECKSUM = "pfes_crc32"  # of a table
 BLOCK_BYTES = 1 << 20
 SEAL = b"pfes-crc32:"  # and four bytes: the end of an HDF5 file, after what HDF5 reads
