@@ -90,5 +90,5 @@ def test_a_table_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "VERSION", 1)
     write_cells(tmp_path / "a.parquet")
     monkeypatch.undo()
-    with pytest.raises(InputError, match="'proposals' of format 1, expected format 2; rerun rule spot"):
+    with pytest.raises(InputError, match="'proposals' of format 1, expected format 3; rerun rule spot"):
         read_cells(tmp_path / "a.parquet")
