@@ -92,7 +92,7 @@ def test_a_fold_may_hold_out_several_subjects(run, tmp_path):
 
 
 def test_points_are_all_that_training_can_open_of_the_labels(run):
-    """Rule train gets snippets, points, the list of videos and the stretches marked neutral; none tells of an interval.
+    """Rule train gets the marks of snippets, points, the list of videos and the stretches marked neutral; none tells of an interval.
 
     Points have no onset and no offset; of neutral stretches the demo marks none.
     """
@@ -102,7 +102,9 @@ def test_points_are_all_that_training_can_open_of_the_labels(run):
     for line in lines:
         inputs = next(cell for cell in line.split("\t") if "snippets/" in cell).split(",")
         tables = ("results/smoke/dataset/videos.parquet", "results/smoke/dataset/neutral.parquet")
-        assert all(name.startswith(("results/smoke/snippets/", "results/smoke/points/", *tables)) for name in inputs)
+        assert all(
+            name.startswith(("results/smoke/subjects/snippets/", "results/smoke/points/", *tables)) for name in inputs
+        )
     assert store.read_table(run / "dataset/neutral.parquet", "neutral").empty
     assert not {"onset", "offset"} & set(store.read_table(run / "points/journal/seed0.parquet", "points").columns)
 
