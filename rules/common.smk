@@ -33,18 +33,13 @@ IMPORTED = (
 )  # features: no recording, no face, no flow
 RUN, FOLDS, VIDEOS, SEEDS = PLAN.run, PLAN.folds, PLAN.videos, config["seeds"]
 LOGS, BENCHMARKS = RUN / "logs", RUN / "benchmarks"
-KEYS = PLAN.keys
+SUBJECTS, KEYS = PLAN.subjects, PLAN.keys
 FACES_FOLDER, FLOW_FOLDER = RUN / "faces" / KEYS["faces"], RUN / "flow" / KEYS["flow"]
 FACES = build(FaceParameters, config["faces"])
 LEARNED, TRAINING_FREE, LIMITED = PLAN.learned, PLAN.training_free, PLAN.limited
 TRAININGS = {
     name: training_parameters(PLAN.experiments[name]["training"]) for name in LEARNED
 }
-
-
-SUBJECTS = {}  # the recordings of each
-for name, video in VIDEOS.items():
-    SUBJECTS.setdefault(video.subject, []).append(name)
 
 
 wildcard_constraints:

@@ -72,6 +72,7 @@ DOORS = {
     "elan": ("film.eaf", sheet(ELAN), "from pfes.exchange.annotations import import_labels", "import_labels([path], 'elan', FILM)"),
     "boris": ("film.csv", sheet(BORIS), "from pfes.exchange.annotations import import_labels", "import_labels([path], 'boris', FILM)"),
 }  # fmt: skip
+FILM = """FILM = pd.DataFrame([["anna", "film", "anna_film", "film.mp4", 30.0]], columns=["subject", "video", "video_id", "path", "fps"])"""
 TRY = """
 import json, sys, time, traceback, logging
 from pathlib import Path
@@ -79,7 +80,7 @@ import pandas as pd
 from pfes.base.errors import InputError
 {imports}
 logging.disable(logging.CRITICAL)
-FILM = pd.DataFrame([["anna", "film", "anna_film", "film.mp4", 30.0]], columns=["subject", "video", "video_id", "path", "fps"])
+{film}
 for name in sys.argv[1:]:
     path, started = Path(name), time.monotonic()
     try:
@@ -123,7 +124,7 @@ def test_damaged_files_are_read_or_refused(tmp_path, door):
         paths[-1].write_bytes(changed(content, chance))
         (paths[-1].parent / "videos.txt").write_text(VIDEOS_SHEET)
     started = time.monotonic()
-    source = TRY.format(imports=imports, read=read)
+    source = TRY.format(imports=imports, read=read, film=FILM)
     done = subprocess.run(
         [sys.executable, "-c", source, tmp_path / name, *paths],
         capture_output=True,

@@ -16,8 +16,7 @@ import pytest
 from pfes.base import store
 from pfes.network.parameters import ModelParameters
 from pfes.training.model import SpottingModel, save_model
-from tests.conftest import ROOT
-from tests.test_doors import BORIS, ELAN, EXPRESSIONS_SHEET, VIDEOS_SHEET
+from tests import test_doors
 
 SECONDS = int(os.environ.get("PFES_TEST_FUZZ", "6"))
 pytestmark = [
@@ -29,9 +28,8 @@ pytestmark = [
 
 
 def model(path):
-    save_model(
-        path, SpottingModel(ModelParameters(width=8, heads=2), "journal"), {"held_out": [], "train_subjects": []}
-    )
+    small = SpottingModel(ModelParameters(width=8, heads=2), "journal")
+    save_model(path, small, {"held_out": [], "train_subjects": []})
 
 
 def arrays(path):
@@ -43,20 +41,12 @@ def parquet(path):
     store.write_table(path, "points", pd.DataFrame({"video_id": ["a", "b"], "frame": [3, 5]}), {"params": {}})
 
 
-# door -> file name, a good one, imports, what reads ``path``
-LABELS = "from pfes.exchange.annotations import import_labels"
-SHEETS = "from pfes import datasets"
-DOORS = {
-    "elan": ("film.eaf", ELAN, LABELS, "import_labels([path], 'elan', FILM)"),
-    "boris": ("film.csv", BORIS, LABELS, "import_labels([path], 'boris', FILM)"),
-    "videos sheet": ("videos.csv", VIDEOS_SHEET, SHEETS, "datasets.load('generic', {'videos': str(path), 'expressions': None})"),
-    "expressions sheet": ("expressions.csv", EXPRESSIONS_SHEET, SHEETS,
-                          "datasets.load('generic', {'videos': str(path.parent / 'videos.txt'), 'expressions': str(path)})"),
-    "config": ("my.yaml", (ROOT / "tests/smoke.yaml").read_text(), "from pfes.workflow import plan", "plan.plan_file(path)"),
-    "hdf5": ("faces.h5", arrays, "from pfes.base import store", "store.read(path, 'snippets')"),
-    "parquet": ("points.parquet", parquet, "from pfes.base import store", "store.read_table(path, 'points')"),
+STORE = "from pfes.base import store"
+DOORS = {name: test_doors.DOORS[name] for name in ("elan", "boris", "videos sheet", "expressions sheet", "config")} | {
+    "hdf5": ("snippets.h5", arrays, STORE, "store.read(path, 'snippets')"),
+    "parquet": ("points.parquet", parquet, STORE, "store.read_table(path, 'points')"),
     "model": ("model.pt", model, "from pfes.training.model import load_model", "load_model(path)"),
-}  # fmt: skip
+}
 FUZZ = """
 import logging, sys, warnings
 from pathlib import Path
@@ -67,7 +57,7 @@ with atheris.instrument_imports(include=["pfes"]):
     from pfes.base.errors import InputError
 logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")
-FILM = pd.DataFrame([["anna", "film", "anna_film", "film.mp4", 30.0]], columns=["subject", "video", "video_id", "path", "fps"])
+{film}
 path = Path(sys.argv[1])
 
 def one(data):
@@ -87,20 +77,10 @@ def test_bytes_are_read_or_refused(tmp_path, door):
     name, good, imports, read = DOORS[door]
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    if callable(good):
-        good(corpus / name)
-    else:
-        (corpus / name).write_text(good, encoding="utf-8")
-    (tmp_path / "videos.txt").write_text(VIDEOS_SHEET)
-    source = FUZZ.format(imports=imports, read=read)
-    options = [
-        f"-max_total_time={SECONDS}",
-        "-timeout=60",
-        "-rss_limit_mb=4000",
-        "-seed=1",
-        "-max_len=20000",
-        str(corpus),
-    ]
+    good(corpus / name)
+    (tmp_path / "videos.txt").write_text(test_doors.VIDEOS_SHEET)
+    source = FUZZ.format(imports=imports, read=read, film=test_doors.FILM)
+    options = [f"-max_total_time={SECONDS}", "-timeout=60", "-rss_limit_mb=4000", "-seed=1", "-max_len=20000", corpus]
     done = subprocess.run(
         [sys.executable, "-c", source, tmp_path / name, *options],
         capture_output=True, text=True, cwd=tmp_path, timeout=SECONDS + 300, check=False,

@@ -1,10 +1,5 @@
 """The batched solver against the one of pfes.flow.tvl1: on the CPU always, on a GPU and in Triton's interpreter where there is one."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import torch
@@ -12,6 +7,7 @@ import torch
 from pfes.bench.scenes import face, scene
 from pfes.flow import tvl1_cuda
 from pfes.flow.tvl1 import TVL1, tvl1, tvl1_window
+from tests.interpreter import assert_equal_there, needs_triton
 
 DEVICES = [
     "cpu",
@@ -114,9 +110,6 @@ print("equal")
 """
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed (it comes with torch for CUDA)")
+@needs_triton
 def test_triton_kernels_compute_what_torch_does():
-    """In Triton's interpreter, which has to be chosen before Triton is imported: hence another process."""
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", KERNELS], capture_output=True, text=True, env=environment, check=False)
-    assert done.stdout.strip() == "equal", done.stderr
+    assert_equal_there(KERNELS)

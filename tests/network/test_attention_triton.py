@@ -1,11 +1,6 @@
-"""The Triton kernels of attention, in Triton's interpreter, which has to be chosen before Triton is imported."""
+"""The Triton kernels of attention against what is written out, in Triton's interpreter."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
-import pytest
+from tests.interpreter import assert_equal_there, needs_triton
 
 KERNELS = """
 import torch
@@ -38,8 +33,6 @@ print("equal")
 """
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed (it comes with torch for CUDA)")
+@needs_triton
 def test_kernels_compute_what_is_written_out_and_their_gradient_is_of_the_same_dropout():
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", KERNELS], capture_output=True, text=True, env=environment, check=False)
-    assert done.stdout.strip() == "equal", done.stderr
+    assert_equal_there(KERNELS)

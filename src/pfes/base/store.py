@@ -37,7 +37,7 @@ VERSION = 3
 CHECKSUM = "pfes_crc32"  # of a table
 BLOCK_BYTES = 1 << 20
 SEAL = b"pfes-crc32:"  # and four bytes: the end of an HDF5 file, after what HDF5 reads
-UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError)  # what h5py and pyarrow raise on damaged files
+UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError)  # what pyarrow raises on damaged files
 log = logging.getLogger(__name__)
 
 # kind -> dataset -> (dimension names, units)
@@ -247,12 +247,11 @@ def describe(path: Path | str) -> dict[str, Any]:
         }
     with _open(path) as file:
         return {
-            **{key: value for key, value in file.attrs.items() if key != "provenance"},
+            **_described(file),
             "datasets": {
                 name: f"{dataset.dtype} {dict(zip(json.loads(dataset.attrs['dims']), dataset.shape, strict=True))}"
                 for name, dataset in _datasets(file)
             },
-            "provenance": json.loads(file.attrs["provenance"]),
         }
 
 

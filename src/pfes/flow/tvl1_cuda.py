@@ -103,7 +103,7 @@ def _pyramid(frames: Tensor, params: TVL1) -> list[Tensor]:
     """Return the padded and smoothed frames [N, K, h, w] at each scale, finest first."""
     unit = params.cell << (params.scales - 1)
     below, right = (-side % unit for side in frames.shape[-2:])
-    levels = [_blur(_pad(frames, (0, right, 0, below)), gaussian(params.prefilter))]
+    levels = [smooth(_pad(frames, (0, right, 0, below)), gaussian(params.prefilter))]
     for _ in range(params.scales - 1):
         levels.append(smooth(levels[-1], HALVING, stride=2))
     return levels
@@ -115,16 +115,13 @@ def _pad(planes: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
     return flat.reshape(*planes.shape[:-2], *flat.shape[-2:])
 
 
-def _blur(planes: Tensor, taps: NDArray[np.float32]) -> Tensor:
-    """Filter ``planes`` [..., h, w] with ``taps`` along both axes, the edge repeated."""
-    return smooth(planes, taps) if len(taps) > 1 else planes
-
-
 def smooth(planes: Tensor, taps: NDArray[np.float32], stride: int = 1) -> Tensor:
     """Filter ``planes`` [..., h, w] with n ``taps`` along both axes, the edge repeated, and take every ``stride``-th sample.
 
     The first sample is (n - 1) // 2 before the first pixel. Sides are a multiple of ``stride``.
     """
+    if len(taps) == stride == 1:
+        return planes
     triton = _triton(planes)
     if triton is not None:
         return triton.smooth(planes, taps, stride)
@@ -152,18 +149,18 @@ def _solve_scale(image: Tensor, moving: Tensor, u: Tensor, sizes: tuple[Tensor, 
     motion, plausible = sizes
     cell = params.cell
     gx, gy = _gradient(image)
-    mean, lit = _blur(_cell_means(image, cell), LIGHT), image + DARK
+    mean, lit = smooth(_cell_means(image, cell), LIGHT), image + DARK
     if params.local:
         share = lit / (_on_pixels(mean + DARK, cell) * cell)
         gx, gy = (g - share * _on_pixels(d, cell) for g, d in zip((gx, gy), _gradient(mean), strict=True))
-    slope = _blur(_cell_means(gx * gx + gy * gy, cell), TRUST)
+    slope = smooth(_cell_means(gx * gx + gy * gy, cell), TRUST)
     padded = _pad(moving, (1, 2, 1, 2))
     px, py = torch.zeros_like(u), torch.zeros_like(u)
     for _ in range(params.warps):
         warped, inside = warp(padded, resize(u, image.shape[-2:]))
         rho, size = residual(warped, image, inside, params.light)
         if params.local:
-            light = _blur(_cell_means(rho, cell), LIGHT) / (mean + DARK)
+            light = smooth(_cell_means(rho, cell), LIGHT) / (mean + DARK)
             rho = (rho - (_by_cells(lit, cell) * light[..., :, None, :, None]).view_as(rho)) * inside
             size = rho.abs().sum((-2, -1)) / inside.sum((-2, -1)).clamp_min(1)
         noise = size.clamp_min(NOISE) if params.adapt else torch.ones_like(size)
@@ -172,7 +169,7 @@ def _solve_scale(image: Tensor, moving: Tensor, u: Tensor, sizes: tuple[Tensor, 
         if params.trust:
             cells = cells * trust(rho, slope, noise, plausible, cell)[:, :, None]
         if params.window:
-            cells = _blur(cells, WINDOW)
+            cells = smooth(cells, WINDOW)
         weight = params.tau * params.lambda_ / noise
         if params.adapt:
             weight = weight * motion / coarseness(rho, size, cell)
@@ -210,7 +207,7 @@ def coarseness(rho: Tensor, size: Tensor, cell: int) -> Tensor:
 def trust(rho: Tensor, slope: Tensor, noise: Tensor, plausible: Tensor, cell: int) -> Tensor:
     """Return the trust [N, K, h, w] in each cell; noise n and plausible motion v [N, K]."""
     usual = DOUBT * noise[..., None, None] ** 2
-    excess = _blur(_cell_means(rho * rho, cell), TRUST) - plausible[..., None, None] ** 2 * slope
+    excess = smooth(_cell_means(rho * rho, cell), TRUST) - plausible[..., None, None] ** 2 * slope
     return (usual / (usual + excess.clamp_min(0))).sqrt()
 
 

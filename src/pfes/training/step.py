@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,6 @@ from pfes.methods.base import Batch, PointLabels, TrainingVideo
 from pfes.methods.parameters import TrainingParameters
 from pfes.network.chunked import chunked_features
 from pfes.network.memory import GPU_SHARE, chunks
-from pfes.network.spotformer import SpotFormer
 from pfes.training.model import SpottingModel
 
 MIRRORED = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)  # ROI of the mirrored face that takes each place; see pfes.flow.snippets
@@ -64,6 +62,8 @@ def mirrored(snippets: Tensor) -> Tensor:
 def features_of(model: SpottingModel, params: TrainingParameters) -> Callable[[Tensor], Tensor]:
     """Return the function from snippets [N, 17, 10, 2] to features [N, D] that ``params`` ask for.
 
+    A video passes in chunks where these are asked for or memory needs them.
+
     Raises
     ------
     InputError
@@ -80,11 +80,19 @@ def features_of(model: SpottingModel, params: TrainingParameters) -> Callable[[T
                 "training: compile needs a C++ compiler (g++) on the CPU; install one, or set compile: false"
             )
         whole = torch.compile(model.spotformer, dynamic=True)  # one graph for videos of any length
-    network = partial(_passed, model.spotformer, whole, model.params.width, params, _most_mb(device))
+    most_mb = _most_mb(device)
+
+    def passed(snippets: Tensor) -> Tensor:
+        passing = chunks(len(snippets), model.params.width, params.chunk_frames, params.chunk_memory_mb, most_mb)
+        if passing is None:
+            return whole(snippets)
+        if not model.spotformer.training:  # no frame looks at another one
+            return torch.cat([model.spotformer(part) for part in snippets.split(passing.frames)])
+        return chunked_features(model.spotformer, snippets, *passing)
 
     def features(snippets: Tensor) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=low):
-            return network(snippets)
+            return passed(snippets)
 
     return features
 
@@ -94,23 +102,6 @@ def _most_mb(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     return float(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory / 1e6)
-
-
-def _passed(
-    spotformer: SpotFormer,
-    whole: Callable[[Tensor], Tensor],
-    width: int,
-    params: TrainingParameters,
-    most_mb: float | None,
-    snippets: Tensor,
-) -> Tensor:
-    """Return the features of a whole video, in chunks where these are asked for or memory needs them."""
-    passing = chunks(len(snippets), width, params.chunk_frames, params.chunk_memory_mb, most_mb)
-    if passing is None:
-        return whole(snippets)
-    if not spotformer.training:  # no frame looks at another one
-        return torch.cat([spotformer(part) for part in snippets.split(passing.frames)])
-    return chunked_features(spotformer, snippets, *passing)
 
 
 def step(

@@ -98,6 +98,14 @@ class Plan:
         return {video.video_id: video for video in self.release.videos}
 
     @property
+    def subjects(self) -> dict[str, list[str]]:
+        """Return subject -> the video_ids of its recordings."""
+        found: dict[str, list[str]] = {}
+        for video in self.release.videos:
+            found.setdefault(video.subject, []).append(video.video_id)
+        return found
+
+    @property
     def dataset(self) -> str:
         """Return the dataset that the run is on: of imported features, the one that they are of."""
         settings = self.config["dataset"]

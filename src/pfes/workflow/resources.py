@@ -62,9 +62,7 @@ class Demands:
         self._plan = plan
         self._counted: Mapping[str, int] = NOTHING
         self._known: dict[tuple[str | None, ...], Demand] = {}
-        self._of_subject: dict[str, list[str]] = {}
-        for video in plan.release.videos:
-            self._of_subject.setdefault(video.subject, []).append(video.video_id)
+        self._of_subject = plan.subjects
 
     def asks(self, rule: str) -> dict[str, Ask]:
         """Return the resources of ``rule`` as functions of wildcards and attempt, for Snakemake."""
