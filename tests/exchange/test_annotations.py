@@ -1,5 +1,7 @@
 """Labels go to MEGC, ELAN and CSV and come back the same; files made by others are read, or it is said why not."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -245,6 +247,7 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/pa
         ("<html/>", "<html> is not an ELAN file"),
         (BY_HAND.replace("milliseconds", "PAL-frames"), "times in PAL-frames, expected milliseconds"),
         (BY_HAND.replace("1012", "soon"), "TIME_VALUE 'soon', expected whole milliseconds"),
+        (re.sub('MEDIA_URL="[^"]*"', 'MEDIA_URL="file://[x"', BY_HAND), r"MEDIA_URL 'file://\[x' is no address"),
         (BY_HAND.replace('REF1="ts1"', 'REF1="ts5"'), r"tier 'Macro-Expression@KL', annotation a1 has no time"),
         (BY_HAND.replace('"1012"', '"9000"'), r"annotation a1 at 00:00:09.000: ends at 00:00:01.999"),
         (BY_HAND.replace("01.500", "05.000"), r"annotation a1 .* apex at 00:00:05.000 lies outside"),

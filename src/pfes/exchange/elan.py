@@ -257,11 +257,22 @@ def read(path: Path) -> Document:
         for slot in root.iterfind("TIME_ORDER/TIME_SLOT")
         if slot.get("TIME_VALUE") is not None
     }
-    media = tuple(names.clean(Path(unquote(urlparse(item.get("MEDIA_URL", "")).path)).stem) for item in descriptors)
+    media = tuple(_media_name(path, item.get("MEDIA_URL", "")) for item in descriptors)
     origins = tuple(_whole(path, item.get("TIME_ORIGIN", "0"), "TIME_ORIGIN") for item in descriptors)
     tiers = {tier.get("TIER_ID", ""): _annotations(tier, slots) for tier in root.iterfind("TIER")}
     annotators = {tier.get("TIER_ID", ""): tier.get("ANNOTATOR", "").strip() for tier in root.iterfind("TIER")}
     return Document(media, origins, tiers, annotators)
+
+
+def _media_name(path: Path, url: str) -> str:
+    """Return the name of a recording, without its ending, from the address that an .eaf gives."""
+    try:
+        place = urlparse(url).path
+    except ValueError as error:
+        raise InputError(
+            f"{path}: MEDIA_URL {url!r} is no address; expected file:///...; link the media in ELAN"
+        ) from error
+    return names.clean(Path(unquote(place)).stem)
 
 
 def labels(
