@@ -28,7 +28,7 @@ def snakemake(folder, *arguments, cores=2, configfile=ROOT / "tests" / "smoke.ya
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 
 
-def write_video(path, times, picture=lambda index: np.full((64, 64, 3), 4 * index, np.uint8)):
+def write_video(path, times, picture=lambda index: np.full((64, 64, 3), 4 * index % 256, np.uint8)):
     """Write an H.264 mp4 whose frame i, ``picture(i)`` [H, W, 3] BGR, is shown at ``times[i]`` s."""
     ticks = Fraction(1, 90_000)
     with av.open(str(path), "w") as file:

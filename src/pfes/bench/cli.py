@@ -123,6 +123,22 @@ def bench_scale_command(
     console.print(bench_scale(recordings, folds, experiments, finished=finished).to_string(index=False))
 
 
+@bench.command("growth")
+def bench_growth_command(
+    video: Annotated[Path, typer.Argument(help="A recording, which is repeated.")],
+    frames: Annotated[list[int], typer.Option(help="Lengths of the recordings.")] = [300, 600, 1200, 2400],  # noqa: B006
+    recordings: Annotated[list[int], typer.Option(help="Numbers of recordings.")] = [4, 8, 16, 32],  # noqa: B006
+) -> None:
+    """How processor time and memory of every stage grow: whole runs of growing size, one after the other."""
+    from pfes.bench.growth import bench_growth
+    from pfes.bench.machine import machine
+
+    console.print(machine())
+    for name, table in bench_growth(video, frames, recordings).items():
+        console.print(f"\n{name}")
+        console.print(table.to_string(float_format=lambda value: f"{value:.3g}"), soft_wrap=True)
+
+
 @bench.command("cluster")
 def bench_cluster_command(
     nodes: Annotated[list[int], typer.Option(help="Numbers of nodes.")] = [1, 4, 16, 64],  # noqa: B006

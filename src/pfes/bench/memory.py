@@ -43,13 +43,13 @@ def bench_memory(recording: str, times: int = 10, params: ExtractParameters = Ex
     with TemporaryDirectory() as folder:
         for name, count in (("", 1), (f" x {times}", times)):
             path = Path(folder) / f"{count}.mp4"
-            encode(path, _repeated(recording, count), fps)
+            encode(path, repeated(recording, count), fps)
             for stage, peak, frames in _peaks(str(path), Path(folder) / str(count), params):
                 rows.setdefault(stage, {"stage": stage}).update({f"frames{name}": frames, f"MB{name}": round(peak)})
     return pd.DataFrame(list(rows.values()))
 
 
-def _repeated(recording: str, count: int) -> Iterator[Frame]:
+def repeated(recording: str, count: int) -> Iterator[Frame]:
     """Yield the frames of the recording ``count`` times over; those that cannot be read are left out."""
     for _ in repeat(None, count):
         yield from (frame for frame in read_frames(recording) if frame is not None)

@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -36,26 +35,17 @@ def bench_scale(
             folder = Path(place)
             write_project(folder, n_recordings, n_folds, n_experiments)
             row: dict[str, Any] = {"recordings": n_recordings, "folds": n_folds, "experiments": n_experiments}
-            done = _snakemake(folder, "-n")
+            done = snakemake(folder, "-n")
             total = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("total ")]
             row |= {"jobs": int(total[0]), "seconds": done.seconds, "memory_mb": done.memory_mb}
             if finished:
                 _finish(folder)
-                done = _snakemake(folder, "-n")
+                done = snakemake(folder, "-n")
                 assert "Nothing to be done" in done.stdout, done.stdout[-2000:]
                 row |= {"done_seconds": done.seconds, "done_memory_mb": done.memory_mb}
             rows.append(row)
             print(row, file=sys.stderr, flush=True)
     return pd.DataFrame(rows)
-
-
-def exponent(sizes: Iterable[float], seconds: Iterable[float]) -> float:
-    """Return the power of the size that the time grows with, by least squares on logarithms.
-
-    >>> round(exponent([10, 100, 1000], [2, 200, 20_000]), 6)
-    2.0
-    """
-    return float(np.polyfit(np.log(list(sizes)), np.log(list(seconds)), 1)[0])
 
 
 def write_project(folder: Path, recordings: int, folds: int, experiments: int) -> None:
@@ -76,7 +66,7 @@ def write_project(folder: Path, recordings: int, folds: int, experiments: int) -
         (folder / path).touch()
     dataset = {"name": "generic", "videos": "videos.csv", "expressions": "expressions.csv"}
     config = {"run": "scale", "dataset": dataset, "experiments": names, "folds": {"scheme": "groups", "groups": folds}}
-    (folder / "scale.yaml").write_text(yaml.safe_dump(config))
+    (folder / "project.yaml").write_text(yaml.safe_dump(config))
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -90,9 +80,9 @@ class _Measured:
         self.seconds, self.memory_mb = round(usage.ru_utime + usage.ru_stime, 2), round(usage.ru_maxrss / 1024)
 
 
-def _snakemake(folder: Path, *arguments: str) -> _Measured:
+def snakemake(folder: Path, *arguments: str) -> _Measured:
     """Run Snakemake to its end and return what it printed and used."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", "scale.yaml",
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", "project.yaml",
                "--cores", "1", "--quiet", "rules", "reason", "host", *arguments]  # fmt: skip
     with (folder / "said.txt").open("w") as said:
         process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
@@ -105,7 +95,7 @@ def _snakemake(folder: Path, *arguments: str) -> _Measured:
 
 def _finish(folder: Path) -> None:
     """Make an empty file of every output, and let Snakemake note that all are up to date."""
-    listed = _snakemake(folder, "--summary").stdout.splitlines()
+    listed = snakemake(folder, "--summary").stdout.splitlines()
     results = [line.split("\t")[0] for line in listed if line.startswith("results/")]
     for name in results:
         path = folder / name
@@ -114,4 +104,4 @@ def _finish(folder: Path) -> None:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    _snakemake(folder, "--touch", "--forceall")
+    snakemake(folder, "--touch", "--forceall")

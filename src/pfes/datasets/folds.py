@@ -57,7 +57,7 @@ class FoldParameters:
     )
     validation_subjects: float = setting(
         0,
-        "subjects of each fold that are not trained on, for inner validation; below 1 a share of them, 0 is none",
+        "subjects of each fold set aside for inner validation, not trained on; a number below 1 is a share of them, 0 is none",
         minimum=0,
     )
     seed: int = setting(0, "seed of groups and of validation subjects", minimum=0)

@@ -37,7 +37,7 @@ class DatasetParameters:
     )
     of: str | None = setting(
         None,
-        "published: dataset that the features are of, whose published figures stand beside",
+        "published: dataset that the features come from; its published figures are then shown beside the results",
         enum=("casme2", "samm_lv", "casme3", None),
     )
     labels: str | None = setting(None, "official releases: label file; null is the one in or beside root")

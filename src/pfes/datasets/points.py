@@ -48,12 +48,13 @@ class PointParameters:
     spread: float = setting(0.18, "standard deviation of gaussian, share of the duration", minimum=0.001, maximum=10)
     share: float = setting(
         1.0,
-        "share of the points that is kept, drawn anew for each seed: what is found with fewer clicks",
+        "share of the points that is kept, drawn anew for each seed; shows what fewer clicks would find",
         exclusiveMinimum=0,
         maximum=1,
     )
     one_based: bool = setting(
-        False, "frames as the release of GIM reads those of CAS(ME)^2: counted from 1 where features count from 0"
+        False,
+        "points one frame later, as in the release of GIM: it counts the labels of CAS(ME)^2 from 1 and the features from 0",
     )
 
     def __post_init__(self) -> None:

@@ -107,7 +107,7 @@ class SpotParameters(Sections):
     )
     one_based: bool = setting(
         False,
-        "proposals one frame earlier, from 0 on: what the release's labels of CAS(ME)^2, counted from 1, make of its score",
+        "proposals one frame earlier: undoes points.one_based before they are compared with the labels",
     )
     limits: LimitChoice = setting(
         "fixed",

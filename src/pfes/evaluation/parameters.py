@@ -31,7 +31,7 @@ class EvaluateParameters:
     iou: float = setting(0.5, "least overlap of a hit, intersection over union", minimum=0.05, maximum=1)
     review_s: float = setting(
         3.0,
-        "what looking at a proposal costs besides its own length, for recall against minutes of review, s",
+        "time that looking at a proposal takes besides its own length, for the curve of recall against minutes of review, s",
         minimum=0,
     )
     bootstrap: BootstrapParameters = setting(BootstrapParameters(), "intervals over subjects and p values")

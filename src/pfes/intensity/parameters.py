@@ -107,7 +107,7 @@ class IntensityParameters:
     )
     of: str | None = setting(
         None,
-        "clip dataset that the run is on, whose published figures stand in the table",
+        "clip dataset of the run; its published figures are then shown in the table",
         enum=("casme_ii", "samm", None),
     )
     beside: bool = setting(

@@ -51,7 +51,7 @@ class GimParameters:
     )
     overlap: Overlap = setting(
         "random-frame",
-        "which of two overlapping instances of one class labels a frame: higher, lower, later, or one drawn for each frame (random-frame, as published) or instance (random-instance)",
+        "which of two overlapping instances of one class labels a shared frame: the higher or the lower label, the later instance, or one drawn for each frame (random-frame, as published) or instance (random-instance)",
     )
     label_pass: LabelPass = setting(
         "clean",

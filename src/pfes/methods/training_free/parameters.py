@@ -25,7 +25,7 @@ class TrainingFreeParameters:
     flow_floor_g: float = setting(0.02, "least quiet level of displacement by flow, g", exclusiveMinimum=0)
     landmark_floor_g: float = setting(0.1, "least quiet level of displacement of landmarks, g", exclusiveMinimum=0)
     head_g_per_deg: float = setting(
-        0.02, "by how much a degree that the head has turned from its rest raises the quiet level, g", minimum=0
+        0.02, "how much the quiet level rises for each degree that the head has turned from its rest, g", minimum=0
     )
     rest_window_s: float = setting(6.7, "stretch of the recording that has one rest, s", minimum=1, maximum=60)
     base_share: float = setting(
@@ -37,7 +37,7 @@ class TrainingFreeParameters:
     micro_s: float = setting(0.5, "an excursion shorter than this is micro, s", minimum=0)
     edge_s: float = setting(
         0.2,
-        "an excursion that arrives less than this before the end of the recording, or is left less than this after its start, is not seen and left out, s",
+        "an excursion is left out if it reaches its height less than this before the end of the recording, or leaves it less than this after the start, s",
         minimum=0,
     )
 
