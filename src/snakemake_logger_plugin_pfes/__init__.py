@@ -130,8 +130,15 @@ class LogHandler(LogHandlerBase, RichLogHandler):
         elif event == LogEvent.JOB_FINISHED:
             self.run.ended(events.JobFinished.from_record(record).job_id, well=True)
         elif event == LogEvent.JOB_ERROR:
-            self.run.ended(events.JobError.from_record(record).jobid, well=False)
+            number = events.JobError.from_record(record).jobid
+            self.run.ended(number, well=False)
+            self._drop_missing_logs(number)
         RichLogHandler.emit(self, record)
+
+    def _drop_missing_logs(self, number: int) -> None:
+        """Forget the logs that a job failed too early to write: the handler prints all that it knows of."""
+        info = self.event_handler.jobs_info.get(number, {"log": []})
+        info["log"] = [log for log in info["log"] if Path(log).is_file()]
 
     @property
     def writes_to_stream(self) -> bool:

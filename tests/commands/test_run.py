@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import venv
 from dataclasses import asdict
 from pathlib import Path
 
@@ -195,3 +197,45 @@ def test_the_claim_goes_with_a_run_that_ended_and_stays_after_one_that_was_kille
     monkeypatch.setattr(command, "_snakemake", lambda *_: [sys.executable, "-c", source])
     assert command.run([tmp_path / "my.yaml"]) == status
     assert (tmp_path / "results/mine" / CLAIM).exists() == stays
+
+
+def environment(folder, monkeypatch):
+    """Make this process one of a Python environment in ``folder``."""
+    venv.create(folder)
+    monkeypatch.setattr(sys, "prefix", str(folder))
+    monkeypatch.setattr(sys, "executable", str(folder / "bin/python"))
+
+
+def test_an_environment_whose_path_holds_a_space_is_reached_through_a_link(tmp_path, monkeypatch):
+    environment(tmp_path / "my envirönment", monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    found = [command.interpreter() for _ in range(2)]  # the second finds the link
+    line = f"{found[0]} -c 'import sys; print(sys.executable, sys.prefix)'"  # as Snakemake does, without quotes
+    said = subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout
+    assert said == f"{found[0]} {found[0].parents[1]}\n"
+    assert found[0] == found[1]
+    assert found[0].parents[1].resolve() == tmp_path / "my envirönment"
+
+
+def test_where_the_folder_of_caches_has_a_space_too_the_link_is_a_temporary_one(tmp_path, monkeypatch):
+    environment(tmp_path / "my env", monkeypatch)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "my caches"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    assert command.interpreter().is_relative_to(tmp_path / "temporary")
+
+
+def test_a_link_that_leads_elsewhere_is_not_followed(tmp_path, monkeypatch):
+    environment(tmp_path / "my env", monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "caches"))
+    link = command.interpreter().parents[1]
+    link.unlink()
+    link.symlink_to(tmp_path)
+    with pytest.raises(InputError, match=r"my env: Snakemake cannot run .* make the environment in another folder"):
+        command.interpreter()
+
+
+def test_any_other_environment_is_named_as_it_is(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/opt/env-3.11_ü/bin/python3")
+    assert str(command.interpreter()) == "/opt/env-3.11_ü/bin/python3"

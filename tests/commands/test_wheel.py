@@ -113,7 +113,6 @@ def test_spot_finds_candidates(installed, shared_data):
     assert (installed / "out/proposals.csv").is_file()
 
 
-@pytest.mark.long
 def test_a_whole_run_ends_with_its_report(installed):
     """The workflow as the wheel has it, on the smallest demo; its settings are those of the smoke run."""
     shutil.copy(ROOT / "tests/smoke.yaml", installed)

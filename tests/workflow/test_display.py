@@ -105,3 +105,16 @@ def test_snakemake_shows_it_in_a_terminal(tmp_path):
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert "train 1, epoch 3 of 9" in text and "train 2, epoch 3 of 9" in text
     assert re.search(r"some [12] s left", text)
+
+
+def test_jobs_that_failed_before_their_logs_are_named_without_a_traceback(tmp_path):
+    """Of twelve that fail at once some are told before Snakemake has made their log."""
+    (tmp_path / "Snakefile").write_text(
+        "rule all:\n    input: expand('{n}.h5', n=range(12))\n\n"
+        "rule faces:\n    output: '{n}.h5'\n    log: 'logs/{n}.log'\n    shell: 'rm -f {log}; exit 3'\n"
+    )
+    shutil.copy(ROOT / "workflow/profiles/default/config.yaml", tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "snakemake", "--workflow-profile", str(tmp_path), "--cores", "2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Failed faces" in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -126,8 +126,8 @@ def bench_scale_command(
 @bench.command("growth")
 def bench_growth_command(
     video: Annotated[Path, typer.Argument(help="A recording, which is repeated.")],
-    frames: Annotated[list[int], typer.Option(help="Lengths of the recordings.")] = [300, 600, 1200, 2400],  # noqa: B006
-    recordings: Annotated[list[int], typer.Option(help="Numbers of recordings.")] = [4, 8, 16, 32],  # noqa: B006
+    frames: Annotated[list[int], typer.Option(help="Lengths of two recordings.")] = [500, 1000, 2000, 4000],  # noqa: B006
+    recordings: Annotated[list[int], typer.Option(help="Numbers of recordings of 100 frames.")] = [4, 8, 16, 32, 64],  # noqa: B006
 ) -> None:
     """How processor time and memory of every stage grow: whole runs of growing size, one after the other."""
     from pfes.bench.growth import bench_growth

@@ -19,11 +19,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
@@ -45,6 +47,7 @@ LOOKS_ONLY = re.compile(
     r"-n|--(dry-?run|unlock|lint|summary|detailed-summary|dag|rulegraph|filegraph|report|list.*|help|version)"
 )
 OWN_PROFILE = re.compile(r"(--workflow-profile|--profile|--executor)(=.*)?|-e")
+SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # in a shell
 OWN_CORES = re.compile(r"(--cores|--jobs)(=.*)?|-[cj]\S*")
 
 
@@ -108,12 +111,41 @@ def run_name(configs: Sequence[Path], arguments: Sequence[str] = ()) -> str:
 
 def _snakemake(configs: Sequence[Path], arguments: Sequence[str]) -> list[str]:
     """Return the command that runs the workflow here, up to the arguments of the user."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command = [str(interpreter()), "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     if not any(OWN_PROFILE.fullmatch(argument) for argument in arguments):
         command += ["--workflow-profile", str(_profile(configs))]
         if _profile(configs).parent.name == "profiles" and not any(OWN_CORES.fullmatch(one) for one in arguments):
             command += ["--cores", "all"]
     return [*command, "--configfile", *map(str, configs)]
+
+
+def interpreter() -> Path:
+    """Return this Python by a path that a shell takes for one word: Snakemake names it in commands and does not quote it.
+
+    The folder of an environment with, say, a space in its path gets a link in the user's folder for caches or, where that has a
+    space too or cannot be written, in the folder for temporary files.
+
+    Raises
+    ------
+    InputError
+        No such link can be made.
+    """
+    executable, prefix = Path(sys.executable), Path(sys.prefix)
+    if not SPECIAL.search(str(executable)):
+        return executable
+    name = f"environment-{sha256(str(prefix).encode()).hexdigest()[:12]}"
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for folder in (caches, tempfile.gettempdir()):
+        link = Path(folder, "pfes", name)
+        with suppress(OSError):  # it may be there already
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(prefix)
+        if link.resolve() == prefix.resolve() and not SPECIAL.search(str(link)):
+            return link / executable.relative_to(prefix)
+    raise InputError(
+        f"{prefix}: Snakemake cannot run in an environment whose path holds a space or another character that is special in a "
+        "shell, and no link to it could be made; make the environment in another folder"
+    )
 
 
 def _profile(configs: Sequence[Path]) -> Path:
