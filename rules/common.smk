@@ -24,6 +24,8 @@ try:
     PLAN = plan_run(config)
 except InputError as error:
     raise WorkflowError(str(error))
+if PLAN.nothing_to_learn:
+    raise WorkflowError(PLAN.nothing_to_learn)
 
 config.update(PLAN.config)
 DEMANDS = Demands(PLAN)  # what jobs ask of a scheduler

@@ -84,6 +84,8 @@ def test_a_stretch_that_is_none_is_refused(text: str) -> None:
         ({"neutral": (0, 60)}, "--alarms-per-minute needs --neutral"),
         ({"alarms_per_minute": 1.0}, "--alarms-per-minute needs --neutral"),
         ({"neutral": (0, 60), "alarms_per_minute": 1.0, "threshold": 1.0}, "both set the threshold"),
+        ({"neutral": (5, 8), "alarms_per_minute": 1.0}, "--neutral: 3.0 s of the recording, expected at least 10"),
+        ({"neutral": (0, 60), "alarms_per_minute": 0.0}, "--alarms-per-minute is 0, expected more than 0"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict, message: str) -> None:

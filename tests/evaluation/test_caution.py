@@ -14,7 +14,7 @@ ENOUGH = ["macro", "micro"] * FEW_LABELS
         (FEW_SUBJECTS - 1, ENOUGH, ["Few data"]),
         (FEW_SUBJECTS, ["macro"] * FEW_LABELS, ["No micro"]),
         (3, ["micro"] * 5, ["Few data", "No macro"]),
-        (0, [], []),  # nothing is labelled: that is a problem of its own
+        (0, [], ["No expression is labelled"]),
     ],
 )
 def test_what_limits_the_figures_is_said(subjects, classes, heads):

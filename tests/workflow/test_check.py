@@ -15,6 +15,7 @@ from pfes.datasets.folds import Fold
 from pfes.workflow.check import check, ranges, size
 from pfes.workflow.estimate import Estimate, StageCost, estimate
 from pfes.workflow.plan import read_config
+from tests.conftest import snakemake
 from tests.layouts import images, workbook
 
 LABELS = "subject,video,onset,apex,offset,class\nanna,a,2,5,30,macro\nben,b,3,,9,micro\n"
@@ -78,7 +79,33 @@ def test_recordings_without_sheets_get_sheets_to_fill_in(own, tmp_path):
     sheet.assign(fps=30).to_csv(tmp_path / "new/videos.csv", index=False)
     done = pfes("check", tmp_path / "new/generic.yaml", "--no-estimate")
     assert done.exit_code == 1
-    assert "no expression is labelled" in done.output
+    assert "no expression is labelled: there is nothing to train journal from" in done.output
+    begun = snakemake(tmp_path, "-n", configfile=tmp_path / "new/generic.yaml")
+    assert begun.returncode != 0
+    assert "nothing to train journal from" in begun.stdout  # before any work
+
+
+def test_without_training_there_need_be_no_label(own, tmp_path):
+    path = started(tmp_path / "new", own)
+    (own / "expressions.csv").write_text(LABELS.splitlines()[0] + "\n")
+    path.write_text(path.read_text() + "\nexperiments: [training_free]\n")
+    findings = check(path, costs=False)
+    assert not findings.problems
+    assert [text.partition(":")[0] for text in findings.cautions] == ["No expression is labelled"]
+    begun = snakemake(tmp_path, "-n", configfile=path)
+    assert begun.returncode == 0, begun.stderr
+
+
+def test_of_all_recordings_what_is_ordinary_is_said_once(own, tmp_path):
+    """So that the names of recordings have room in a terminal of 80 columns."""
+    lines = (
+        CliRunner(env={"COLUMNS": "80"})
+        .invoke(app, ["check", str(started(tmp_path / "new", own)), "--no-estimate"])
+        .output.splitlines()
+    )
+    heads = next(line for line in lines if "recording " in line and "frames" in line)
+    assert "turned" not in heads and "bits" not in heads
+    assert any("of all: turned no, bits 8, pixel 1" in line for line in lines)
 
 
 def casme2(root):

@@ -6,8 +6,10 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from pfes.base import store
+from pfes.commands.cli import app
 from tests.conftest import ROOT, snakemake
 
 
@@ -46,3 +48,6 @@ def test_a_run_from_clicks_alone_says_what_can_be_known(run, tmp_path):
     own = matches[matches["experiment"] == "journal"]
     assert (own["instance"] >= 0).sum() == len(truth)
     assert ((own["instance"] >= 0) & (own["proposal"] >= 0)).sum() == overall["found"]
+    said = CliRunner().invoke(app, ["compare", str(run)])
+    assert "so there is no F1 to compare" in str(said.exception)
+    assert "Few data" in CliRunner().invoke(app, ["summary", str(run)]).output

@@ -389,6 +389,7 @@ def summary(
     """Print the results of a run and where its report is."""
     from pfes.base import store
     from pfes.commands.experiments import run_file
+    from pfes.report.sections import cautions_of
     from pfes.report.tables import clicks_table, results_table
 
     if intensity:
@@ -408,6 +409,8 @@ def summary(
     if len(store.read_table(run / "dataset" / "expressions.parquet", "expressions")):
         console.print(results_table(results, json.loads((run / "summary.json").read_text())["protocol"]))
     console.print(clicks_table(store.read_table(run / "evaluate" / "clicks_found.parquet", "clicks_found")))
+    for text in cautions_of(run):
+        console.print(text)
     console.print(f"report: {run / 'report.html'}", soft_wrap=True)
 
 
@@ -440,13 +443,21 @@ def compare(
     from pfes.base import store
     from pfes.commands.experiments import run_file
     from pfes.evaluation import comparison
+    from pfes.report.sections import cautions_of
 
     tables = comparison.RunTables.read(run_file(run, "evaluate/metrics.parquet").parent)
+    if store.read_table(run / "dataset/expressions.parquet", "expressions").empty:
+        raise InputError(
+            f"{run}: no expression is labelled with onset and offset, so there is no F1 to compare; clicks found and "
+            f"proposals per minute: pfes summary {run}"
+        )
     if out is not None and out.suffix == ".parquet":
         table = comparison.write_comparison(tables, out, reference=reference)
     else:
         table = comparison.compare(tables, reference)
     console.print(comparison.comparison_table(table, json.loads((run / "summary.json").read_text())))
+    for text in cautions_of(run):
+        console.print(text)
     if out is not None and out.suffix != ".parquet":
         with store.atomic(out) as temporary:
             temporary.write_text(table.to_csv(index=False, float_format="%.4f"), encoding="utf-8")

@@ -35,7 +35,7 @@ from pfes.intensity.prediction import find_models, write_stream
 from pfes.media import decode
 from pfes.methods.baseline import BaselineParameters
 from pfes.methods.registry import spot_parameters, training_free
-from pfes.methods.training_free.calibration import Calibration, calibrate
+from pfes.methods.training_free.calibration import Calibration, calibrate, check_stretch
 from pfes.methods.training_free.parameters import TrainingFreeParameters
 from pfes.spotting.limits import with_limits
 from pfes.spotting.proposal_tables import locate, proposed
@@ -91,6 +91,8 @@ class Wanted:
             )
         if self.neutral is not None and self.threshold is not None:
             raise InputError("--threshold and --neutral both set the threshold; give one of them")
+        if self.neutral is not None and self.alarms_per_minute is not None:
+            check_stretch(self.neutral[1] - self.neutral[0], self.alarms_per_minute)
 
 
 @dataclass(frozen=True)

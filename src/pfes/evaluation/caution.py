@@ -26,15 +26,18 @@ def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
     """
     labels = Counter(classes)
     said, total = [], labels.total()
-    if total and (subjects < FEW_SUBJECTS or total < FEW_LABELS):
+    if not total:
+        return [
+            "No expression is labelled: nothing can be said of how well they are found. Proposals can still be counted and reviewed."
+        ]
+    if subjects < FEW_SUBJECTS or total < FEW_LABELS:
         said.append(
             f"Few data: {counted(total, 'labelled expression')} of {counted(subjects, 'subject')}. With fewer than {FEW_LABELS}"
             f" expressions or {FEW_SUBJECTS} subjects, one more of either can change F1 a lot: read it only with its interval."
         )
-    if total:
-        missing = [kind for kind in CLASSES if not labels[kind]]
-        said += [
-            f"No {kind}-expression is labelled: none is learned, and nothing can be said of how well they are found."
-            for kind in missing
-        ]
+    missing = [kind for kind in CLASSES if not labels[kind]]
+    said += [
+        f"No {kind}-expression is labelled: none is learned, and nothing can be said of how well they are found."
+        for kind in missing
+    ]
     return said

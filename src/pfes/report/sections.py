@@ -15,6 +15,7 @@ import pandas as pd
 
 from pfes.base import store
 from pfes.drawing import figures
+from pfes.drawing.experiment_data import with_clicks
 from pfes.evaluation.caution import cautions
 from pfes.evaluation.counts import COUNTS, ratios
 from pfes.evaluation.metrics import read_proposals
@@ -69,6 +70,14 @@ def facts(
         note = f"{row['low']:.3f} to {row['high']:.3f}" if "low" in row else "both classes together"
         facts.append((f"F1, {row['experiment']}", number(row["f1"]), note))
     return facts
+
+
+def cautions_of(run: Path) -> list[str]:
+    """Return ``run_cautions`` of the tables of a run folder."""
+    tables = {
+        name: store.read_table(run / f"dataset/{name}.parquet", name) for name in ("videos", "expressions", "clicks")
+    }
+    return run_cautions(tables["videos"], with_clicks(tables["expressions"], tables["clicks"]))
 
 
 def run_cautions(videos: pd.DataFrame, expressions: pd.DataFrame) -> list[str]:

@@ -30,7 +30,7 @@ from pfes.evaluation.caution import cautions
 from pfes.faces.landmarks import FaceParameters
 from pfes.media.decode import SamplingParameters
 from pfes.workflow.estimate import Estimate, estimate
-from pfes.workflow.plan import plan_file
+from pfes.workflow.plan import Plan, plan_file
 from pfes.workflow.recordings import Look, look, table, write_pictures
 
 TABLES = ("videos", "expressions", "clicks", "neutral", "repairs", "refusals")
@@ -75,7 +75,7 @@ def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None)
     tables = _tables(plan.release, config)
     trained = {name: experiments[name] for name in plan.learned}
     problems = list(_problems(tables, trained))
-    problems += _untrained(folds, {*tables["expressions"]["subject"], *tables["clicks"]["subject"]})
+    problems += _untrained(plan, {*tables["expressions"]["subject"], *tables["clicks"]["subject"]})
     if config["dataset"]["name"] not in datasets.RELEASED:
         problems += [*_odd_medians(tables), *_same_files(plan.release.videos)]
     if pictures is not None:
@@ -152,13 +152,13 @@ def _same_files(videos: Iterable[Video]) -> Iterator[str]:
             yield f"videos {other} and {video.video_id} are one recording, {place}; a model would be tested on what it has seen"
 
 
-def _untrained(folds: Iterable[Fold], labelled: set[str]) -> Iterator[str]:
-    if not labelled:
-        yield "no expression is labelled: there is nothing to train from; label some, or use a model with: pfes spot"
-        return
-    for fold in folds:
-        if not labelled & set(fold.train):
-            yield f"fold {fold.name}: none of its training subjects has a labelled expression"
+def _untrained(plan: Plan, labelled: set[str]) -> Iterator[str]:
+    if plan.nothing_to_learn:
+        yield plan.nothing_to_learn
+    elif plan.learned:
+        for fold in plan.folds.values():
+            if not labelled & set(fold.train):
+                yield f"fold {fold.name}: none of its training subjects has a labelled expression"
 
 
 def _no_room(cost: Estimate, run: Path) -> Iterator[str]:

@@ -117,6 +117,16 @@ class Plan:
         return [name for name in self.experiments if isinstance(self.method(name), LearnedMethod)]
 
     @property
+    def nothing_to_learn(self) -> str:
+        """Return what is wrong if experiments are trained and no expression is labelled, else ""."""
+        if not self.learned or len(self.release.labelled):
+            return ""
+        return (
+            f"no expression is labelled: there is nothing to train {', '.join(self.learned)} from; label some, name only experiments "
+            "without training (experiments: [training_free]), or use a model with: pfes spot"
+        )
+
+    @property
     def training_free(self) -> list[str]:
         """Return the experiments without training."""
         return [name for name in self.experiments if not isinstance(self.method(name), LearnedMethod)]

@@ -24,6 +24,7 @@ from pfes.media.exposure import exposure, shares, told
 LOOKS = 9  # frames spread over a recording
 WIDTH = 320  # px of a picture
 GREEN, RED = (80, 200, 80), (60, 60, 235)  # BGR
+ORDINARY = {"turned": "no", "bits": "8", "pixel": "1", "gaps": "none", "notes": ""}  # of a column of the table
 
 
 @dataclass(frozen=True)
@@ -47,27 +48,35 @@ def look(videos: Iterable[Video]) -> Iterator[Look]:
 
 
 def table(looks: Iterable[Look]) -> Table:
-    """Return the table of recordings."""
-    made = Table(
-        "recording", "frames", "rate", "from", "size", "turned", "bits", "pixel", "gaps", "notes",
-        title="recordings", title_justify="left",
-    )  # fmt: skip
-    for item in looks:
-        found, clock = item.recording, item.recording.clock
-        gaps = [f"{seconds:.2f} s before frame {frame}" for frame, seconds in clock.gaps()]
-        made.add_row(
-            item.video_id,
-            str(found.n_frames),
-            f"{clock.fps:.6g}{'' if clock.times is None else ' (varies)'}",
-            clock.source,
-            f"{found.size[0]}x{found.size[1]}",
-            found.turn or "no",
-            str(found.bits),
-            f"{found.aspect:.4g}",
-            ", ".join(gaps[:3]) + (f" and {len(gaps) - 3} more" if len(gaps) > 3 else "") or "none",
-            "; ".join([*found.notes, *item.exposed]),
-        )
+    """Return the table of recordings; a column in which all are ordinary is left out, and named below."""
+    rows = [_row(item) for item in looks]
+    ordinary = [name for name, value in ORDINARY.items() if all(row[name] == value for row in rows)]
+    made = Table(title="recordings", title_justify="left", caption_justify="left")
+    if ordinary:
+        made.caption = "of all: " + ", ".join(f"{name} {ORDINARY[name] or 'none'}" for name in ordinary)
+    for name in rows[0] if rows else ("recording", "frames"):
+        if name not in ordinary:
+            made.add_column(name, overflow="fold")
+    for row in rows:
+        made.add_row(*(value for name, value in row.items() if name not in ordinary))
     return made
+
+
+def _row(item: Look) -> dict[str, str]:
+    found, clock = item.recording, item.recording.clock
+    gaps = [f"{seconds:.2f} s before frame {frame}" for frame, seconds in clock.gaps()]
+    return {
+        "recording": item.video_id,
+        "frames": str(found.n_frames),
+        "rate": f"{clock.fps:.6g}{'' if clock.times is None else ' (varies)'}",
+        "from": clock.source,
+        "size": f"{found.size[0]}x{found.size[1]}",
+        "turned": found.turn or "no",
+        "bits": str(found.bits),
+        "pixel": f"{found.aspect:.4g}",
+        "gaps": ", ".join(gaps[:3]) + (f" and {len(gaps) - 3} more" if len(gaps) > 3 else "") or "none",
+        "notes": "; ".join([*found.notes, *item.exposed]),
+    }
 
 
 def write_pictures(videos: Iterable[Video], folder: Path, params: FaceParameters) -> Iterator[str]:

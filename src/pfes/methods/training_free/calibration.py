@@ -36,6 +36,16 @@ class Calibration:
         return float(_upper(self.alarms) / self.minutes)
 
 
+def check_stretch(seconds: float, alarms_per_minute: float) -> None:
+    """Raise InputError if a neutral stretch is shorter than 10 s, or the rate is not above 0."""
+    if seconds < LEAST_S:
+        raise InputError(
+            f"--neutral: {seconds:.1f} s of the recording, expected at least {LEAST_S:.0f}; mark a longer stretch without expressions"
+        )
+    if alarms_per_minute <= 0:
+        raise InputError(f"--alarms-per-minute is {alarms_per_minute:g}, expected more than 0, such as 1 or 3")
+
+
 def calibrate(
     curve: Floats, neutral: NDArray[np.bool_], fps: float, params: TrainingFreeParameters, alarms_per_minute: float
 ) -> Calibration:
@@ -47,15 +57,10 @@ def calibrate(
     Raises
     ------
     InputError
-        The stretch is shorter than 10 s, or the rate is not above 0.
+        As ``check_stretch``.
     """
     seconds = float(neutral.sum() / fps)
-    if seconds < LEAST_S:
-        raise InputError(
-            f"--neutral: {seconds:.1f} s of the recording, expected at least {LEAST_S:.0f}; mark a longer stretch without expressions"
-        )
-    if alarms_per_minute <= 0:
-        raise InputError(f"--alarms-per-minute is {alarms_per_minute:g}, expected more than 0, such as 1 or 3")
+    check_stretch(seconds, alarms_per_minute)
     excursions = find_excursions(curve, fps, params, 0.0)
     inside = neutral[excursions.apexes]
     heights = np.sort(excursions.heights[inside])[::-1]
