@@ -23,6 +23,9 @@ ELSEWHERE = {
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
+NAME = re.compile(r"(?<=<td><code>)[\w.]+(?=</code></td>)|(?<=<th><code>)[\w.]+(?=</code></th>)")
+NUMBER = re.compile(r"<mtext>\([\d, ]+\)</mtext>")  # of an equation, behind it
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that lie elsewhere or are made."""
@@ -62,12 +65,17 @@ def _link(image: str, text: str, target: str, *, here: str, files: Files) -> str
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Turn the equations of a page into MathML, which browsers draw without a script; an empty header cell is none."""
+    """Turn the equations of a page into MathML, which browsers draw without a script; an empty header cell is none.
+
+    A name in a table may break behind its dots and underscores, and nowhere else.
+    """
     content = content.replace("<th></th>", "<td></td>")
+    content = NAME.sub(lambda match: re.sub(r"([._])(?=\w)", r"\1<wbr>", match[0]), content)
     return FORMULA.sub(lambda match: _mathml(html.unescape(match[2]), block=match[1] == "div"), content)
 
 
 def _mathml(formula: str, *, block: bool) -> str:
     if not block:
         return str(convert(formula))
-    return f'<div class="equation" tabindex="0">{convert(formula, display="block")}</div>'
+    made = NUMBER.sub(r'<mspace width="2em"/>\g<0>', convert(formula, display="block"))
+    return f'<div class="equation" tabindex="0">{made}</div>'

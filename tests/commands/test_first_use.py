@@ -78,7 +78,7 @@ def test_check_and_init_need_no_config_folder(here):
     (here / "videos/a.mp4").touch()
     status, said = command("init", "my_lab", "--dataset", "generic", "--root", "videos", "--size", "small")
     assert status == 0
-    assert "to fill in, my_lab/videos.csv: who is seen in each recording" in said
+    assert "to fill in or correct, my_lab/videos.csv: who is seen in each recording" in said
     config = read_config("my_lab/generic.yaml")
     assert config["run"] == "my_lab"
     assert config["model"]["width"] == SIZES["small"]["model"]["width"]

@@ -85,6 +85,27 @@ def test_recordings_without_sheets_get_sheets_to_fill_in(own, tmp_path):
     assert "nothing to train journal from" in begun.stdout  # before any work
 
 
+def test_in_folders_by_person_the_folder_is_the_subject(own, tmp_path):
+    for name in ("videos.csv", "expressions.csv"):
+        (own / name).unlink()
+    (own / "anna a").rename(own / "first")
+    for person, kept in (("anna", "first"), ("ben", "ben b")):
+        (own / person).mkdir()
+        (own / kept).rename(own / person / kept)
+    sheet = pd.read_csv(write_starter(tmp_path / "new", "generic", own)[1])
+    assert sheet[["subject", "video"]].to_numpy().tolist() == [["anna", "first"], ["ben", "ben b"]]
+
+
+def test_recordings_that_are_their_own_subjects_are_asked_about(own, tmp_path):
+    said = "Each recording has its own name as its subject"
+    path = started(tmp_path / "new", own)
+    assert not [text for text in check(path, costs=False).cautions if text.startswith(said)]
+    sheet = pd.read_csv(own / "videos.csv")
+    sheet.assign(subject=sheet["video"]).to_csv(own / "videos.csv", index=False)
+    (own / "expressions.csv").write_text(LABELS.replace("anna", "a").replace("ben", "b"))
+    assert [text for text in check(path, costs=False).cautions if text.startswith(said)]
+
+
 def test_without_training_there_need_be_no_label(own, tmp_path):
     path = started(tmp_path / "new", own)
     (own / "expressions.csv").write_text(LABELS.splitlines()[0] + "\n")

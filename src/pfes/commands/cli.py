@@ -529,7 +529,7 @@ def init(
         console.print(str(path), soft_wrap=True)
     for path in written[1:]:
         todo = "who is seen in each recording (column subject)" if path.name == "videos.csv" else "a row per expression"
-        console.print(f"to fill in, {path}: {todo}", soft_wrap=True)
+        console.print(f"to fill in or correct, {path}: {todo}", soft_wrap=True)
     console.print(f"next: pfes check {written[0]}", soft_wrap=True)
 
 

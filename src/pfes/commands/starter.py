@@ -2,7 +2,7 @@
 
 For an official release it is the shipped config/<dataset>.yaml with the folder of the user's copy. For one's own
 recordings (``generic``) it points to ``videos.csv`` and ``expressions.csv`` in that folder or, where there are none,
-to new ones: every video and every folder of images is listed, each as a subject of its own, and labels are to come.
+to new ones: every video and every folder of images is listed, and labels are to come.
 """
 
 import json
@@ -111,16 +111,22 @@ def _generic(folder: Path, root: Path) -> tuple[str, dict[Path, pd.DataFrame]]:
 
 
 def _listing(root: Path) -> pd.DataFrame:
-    """Return a videos sheet of every video, and every folder of images, at or below ``root``."""
+    """Return a videos sheet of every video, and every folder of images, at or below ``root``.
+
+    Where all lie in several folders, the first folder is the subject; else each recording is one, with its own name.
+    """
     found = [item for item in sorted(root.rglob("*")) if not item.name.startswith(".")]
     images = {item.parent for item in found if item.suffix.lower() in IMAGES}
     recordings = [item for item in found if item in images or item.suffix.lower() in VIDEOS]
     if not recordings:
         raise InputError(f"{root}: no video and no folder of images in it; expected your recordings")
     names = [item.relative_to(root).with_suffix("" if item not in images else item.suffix) for item in recordings]
-    texts = ["_".join(name.parts) for name in names]
-    rows = {"subject": texts, "video": texts, "path": [str(item.resolve()) for item in recordings], "fps": ""}
-    return pd.DataFrame(rows)
+    by_folder = min(len(name.parts) for name in names) > 1 and len({name.parts[0] for name in names}) > 1
+    videos = ["_".join(name.parts[by_folder:]) for name in names]
+    subjects = [name.parts[0] for name in names] if by_folder else videos
+    return pd.DataFrame(
+        {"subject": subjects, "video": videos, "path": [str(item.resolve()) for item in recordings], "fps": ""}
+    )
 
 
 def _quoted(path: Path) -> str:

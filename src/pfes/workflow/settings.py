@@ -143,7 +143,7 @@ def reference() -> str:
         "|---|---|---|---|",
     ]
     for item in settings_of(Settings()):
-        about = item.about.replace("|", "\\|")
+        about = item.about.replace("|", "\\|").replace("<", "&lt;")
         default = yaml.safe_dump(item.default, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
         lines.append(f"| `{item.path}` | `{default}` | {about} | {'yes' if item.changes_results else 'no'} |")
     return "\n".join(lines) + "\n"
