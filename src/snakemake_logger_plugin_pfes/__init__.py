@@ -26,6 +26,7 @@ from pfes.base.text import duration
 MOST_JOBS = 8  # that are named
 TAIL = 400  # bytes of a log in which the last epoch stands
 EPOCH = re.compile(r"epoch (\d+) of (\d+)")
+MARKED = "Touching output file "  # how Snakemake begins a line for each empty file that it made
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class LogHandler(LogHandlerBase, RichLogHandler):
             number = events.JobError.from_record(record).jobid
             self.run.ended(number, well=False)
             self._drop_missing_logs(number)
-        RichLogHandler.emit(self, record)
+        if not record.getMessage().startswith(MARKED):
+            RichLogHandler.emit(self, record)
 
     def _drop_missing_logs(self, number: int) -> None:
         """Forget the logs that a job failed too early to write: the handler prints all that it knows of."""

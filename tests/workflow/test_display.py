@@ -79,7 +79,7 @@ def test_the_epoch_is_the_last_of_the_log(run, tmp_path):
 def test_snakemake_shows_it_in_a_terminal(tmp_path):
     """A workflow of two jobs: while the second runs its name, its epoch and the time left stand there."""
     (tmp_path / "Snakefile").write_text(
-        "rule all:\n    input: expand('{n}.txt', n=[1, 2])\n\n"
+        "rule all:\n    input: expand('{n}.txt', n=[1, 2]), 'mark'\n\nrule mark:\n    output: touch('mark')\n\n"
         "rule train:\n    output: '{n}.txt'\n    log: '{n}.log'\n"
         "    shell: 'echo epoch 3 of 9 > {log}; sleep 1.5; touch {output}'\n"
     )
@@ -103,6 +103,7 @@ def test_snakemake_shows_it_in_a_terminal(tmp_path):
         pass
     assert process.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert (tmp_path / "mark").is_file() and "Touching" not in text
     assert "train 1, epoch 3 of 9" in text and "train 2, epoch 3 of 9" in text
     assert re.search(r"some [12] s left", text)
 
