@@ -118,14 +118,37 @@ def test_the_dataset_of_a_proposal_is_that_of_its_video_where_its_file_does_not_
 
 def test_a_proposal_in_a_video_that_nobody_labelled_is_false_also_without_datasets(tmp_path: Path) -> None:
     truth = write(tmp_path, "truth.csv", "d,a,macro,10,29")
-    found = write(tmp_path, "found.csv", "z,macro,10,29", header="video,class,onset,offset")
-    assert counts(score_lists(truth, found)) == (0, 1, 1)
+    found = write(tmp_path, "found.csv", "z,macro,10,29", "a,macro,50,59", header="video,class,onset,offset")
+    assert counts(score_lists(truth, found)) == (0, 2, 1)
+
+
+def test_lists_without_a_common_video_are_refused_unless_the_videos_are_listed(tmp_path: Path) -> None:
+    truth = write(tmp_path, "truth.csv", "v01,macro,10,29", header="video,class,onset,offset")
+    found = write(tmp_path, "found.csv", "s01_v01,macro,10,29", header="video,class,onset,offset")
+    with pytest.raises(InputError, match=r"none of its videos \(such as s01_v01\) is in .*truth.csv \(such as v01\)"):
+        score_lists(truth, found)
+    videos = write(tmp_path, "videos.csv", "v01", "s01_v01", header="video")
+    assert counts(score_lists(truth, found, videos)) == (0, 1, 1)
+
+
+SPOTTED = "recording,class,onset,apex,offset,native_onset,native_apex,native_offset,onset_s,apex_s,offset_s,score,mean_intensity"
+
+
+def test_what_spot_wrote_is_compared_in_frames_of_the_recording(tmp_path: Path) -> None:
+    """At 60 frames/s sampled frame 5 is native frame 10: labels of a person count those of the recording."""
+    truth = write(tmp_path, "truth.csv", "film,macro,10,29", header="video,class,onset,offset")
+    found = write(tmp_path, "events.csv", "film,macro,5,9,14,10,18,29,.2,.3,.5,.9,.8", header=SPOTTED)
+    assert counts(score_lists(truth, found)) == (1, 0, 0)
+    both = write(
+        tmp_path, "of_pfes.csv", "film,macro,5,14,10,29", header="video,class,onset,offset,native_onset,native_offset"
+    )
+    assert counts(score_lists(both, found)) == (1, 0, 0)  # sampled frames of both
+    assert counts(score_lists(both, truth)) == (1, 0, 0)
 
 
 def test_one_video_name_in_two_datasets_is_two_videos(tmp_path: Path) -> None:
-    assert counts(score(tmp_path, ["d,a,macro,10,29"], ["e,a,macro,10,29", "d,b,macro,1,9"], datasets=["d", "e"])) == (
-        0, 2, 1,
-    )  # fmt: skip
+    found = ["e,a,macro,10,29", "d,b,macro,1,9", "d,a,macro,50,59"]
+    assert counts(score(tmp_path, ["d,a,macro,10,29"], found, datasets=["d", "e"])) == (0, 3, 1)
 
 
 def test_subject_and_video_tell_videos_apart_where_all_files_name_subjects(tmp_path: Path) -> None:

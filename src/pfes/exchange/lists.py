@@ -11,7 +11,9 @@ name, so that a misspelt ``score`` cannot go unseen.
 
 Conventions
 -----------
-Frames are whole numbers (566 or 566.0), both ends inclusive, counted from 0 or from 1, the same in both files.
+Frames are whole numbers (566 or 566.0), both ends inclusive, counted from 0 or from 1, the same in both files. What pfes wrote
+counts sampled frames from 0, and has those of the recording beside (native_onset, native_offset): if the other list has none, they
+are what is compared.
 Classes may be written macro, MaE, macro-expression or 1, and micro, ME, micro-expression, ``Micro - 1/2`` or 2; case,
 spaces and hyphens do not matter. Names are made clean (base.names); one that looks like a name of another file, but
 differs in case or leading zeros, is refused.
@@ -35,7 +37,13 @@ from pfes.base.names import alike, class_of, clean
 from pfes.base.records import EXPRESSION_COLUMNS, PROPOSAL_COLUMNS, VIDEO_COLUMNS
 from pfes.datasets.sheets import number, read_csv, text
 
-OTHER_NAMES = {"vid": "video", "cls": "class", "type": "class", "pred_onset": "onset", "pred_offset": "offset"}
+OTHER_NAMES = {
+    "vid": "video", "recording": "video", "cls": "class", "type": "class", "pred_onset": "onset", "pred_offset": "offset",
+}  # fmt: skip
+NATIVE = {
+    "native_onset": "onset",
+    "native_offset": "offset",
+}  # of files that pfes wrote: there onset is a sampled frame
 NOT_READ = (*EXPRESSION_COLUMNS, *PROPOSAL_COLUMNS, *VIDEO_COLUMNS, "point", "emotion", "n_frames", "instance")
 INTERVAL = ("video", "class", "onset", "offset")
 NUMBERED = {"1": "macro", "2": "micro"}
@@ -56,6 +64,8 @@ def read_lists(
     """
     paths = {"instances": Path(instances), "proposals": Path(proposals)} | ({"videos": Path(videos)} if videos else {})
     cells = {name: _read(path, name) for name, path in paths.items()}
+    _count_alike(cells)
+    cells = {name: _named(paths[name], name, table) for name, table in cells.items()}
     _one_spelling(paths, cells)
     key = _identity(cells)
     tables = {name: _typed(paths[name], name, table, key) for name, table in cells.items()}
@@ -74,7 +84,7 @@ def read_lists(
 
 
 def _read(path: Path, name: str) -> pd.DataFrame:
-    """Return the cells of a list as text under pfes's column names, index the row number of the file."""
+    """Return the cells of a list, index the row number of the file."""
     if not path.is_file():
         raise InputError(f"{path}: no such list of {name}; expected a CSV or Parquet file")
     if path.suffix == ".parquet":
@@ -85,7 +95,15 @@ def _read(path: Path, name: str) -> pd.DataFrame:
         cells = cells.set_axis(range(2, len(cells) + 2))
     else:
         cells = read_csv(path)
-    return _named(path, name, cells.set_axis([_plain(str(column)) for column in cells.columns], axis=1))
+    return cells.set_axis([_plain(str(column)) for column in cells.columns], axis=1)
+
+
+def _count_alike(cells: dict[str, pd.DataFrame]) -> None:
+    """Where one list alone says which frames of the recording its sampled frames are, replace them by those."""
+    native = [name for name in ("instances", "proposals") if cells[name].columns.isin(NATIVE).sum() == len(NATIVE)]
+    if len(native) == 1:
+        table = cells[native[0]]
+        cells[native[0]] = table.assign(**{column: table[other] for other, column in NATIVE.items()})
 
 
 def _one_spelling(paths: Mapping[str, Path], cells: Mapping[str, pd.DataFrame]) -> None:

@@ -58,6 +58,8 @@ def score_lists(
     """
     tables = read_lists(instances, proposals, videos)
     chosen, left_out = _chosen_datasets(tables, datasets)
+    if videos is None:
+        _refuse_other_videos(tables, instances, proposals)
     tables = {name: table[table["dataset"].isin(chosen)].reset_index(drop=True) for name, table in tables.items()}
     known, truth, found = tables["videos"], tables["instances"], tables["proposals"]
     found[["onset", "offset"]] += SHIFT.get(protocol, 0)
@@ -75,6 +77,16 @@ def score_lists(
         result["intervals"] = plain(bootstrap_f1(judged.counts, bootstrap))
         result["n_subjects"] = known["subject"].nunique()
     return result
+
+
+def _refuse_other_videos(tables: Mapping[str, pd.DataFrame], instances: Path | str, proposals: Path | str) -> None:
+    """Raise InputError where both lists have rows and no video is in both: names that do not fit, rather than an F1 of 0."""
+    labelled, found = (set(tables[name]["video_id"]) for name in ("instances", "proposals"))
+    if labelled and found and not labelled & found:
+        raise InputError(
+            f"{proposals}: none of its videos (such as {min(found)}) is in {instances} (such as {min(labelled)}); write the names "
+            "the same in both, or list all videos that count with --videos"
+        )
 
 
 def score_table(results: Sequence[Mapping[str, Any]]) -> Table:
