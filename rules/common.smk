@@ -1,5 +1,6 @@
 # The plan of the run, and what all rules share of it. Everything that can be wrong before any work is said here.
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from pfes.base.config import build, prepare_jobs
 from pfes.base.errors import InputError
-from pfes.base.place import ROOT
+from pfes.base.place import ROOT, SHELL_WORD
 from pfes.base.provenance import code_digest
 from pfes.evaluation.metrics import NO_SEED
 from pfes.faces.extracted import points_path
@@ -55,6 +56,11 @@ wildcard_constraints:
 
 
 onstart:
+    if not SHELL_WORD.fullmatch(sys.executable):
+        raise WorkflowError(
+            f"{sys.executable}: Snakemake cannot start jobs with a Python whose path holds a space or another character that "
+            "is special in a shell; start the workflow with: pfes run CONFIG"
+        )
     note(RUN, KEYS)
 
 

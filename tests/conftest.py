@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import av
 import numpy as np
 import pytest
 from filelock import FileLock
+
+from pfes.commands.run import interpreter
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -22,7 +23,7 @@ def snakemake(folder, *arguments, cores=2, configfile=ROOT / "tests" / "smoke.ya
     if not (folder / "config").exists():
         shutil.copytree(ROOT / "config", folder / "config")
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", configfile,
+        interpreter(), "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", configfile,
         "--cores", cores, "--keep-going", "--rerun-incomplete", *arguments,
     ]  # fmt: skip
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)

@@ -3,12 +3,12 @@
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from pfes.commands.run import interpreter
 from tests.conftest import ROOT
 from tests.same import same_results
 from tests.slurm.cluster import PARTITION, cluster, missing
@@ -38,7 +38,7 @@ def slurm():
 def ended(slurm, tmp_path_factory):
     """Two jobs that SLURM ends, begun first since a time limit is a minute at least."""
     folder = tmp_path_factory.mktemp("ended")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", Path(__file__).with_name("Snakefile"), "--directory", folder,
+    command = [interpreter(), "-m", "snakemake", "--snakefile", Path(__file__).with_name("Snakefile"), "--directory", folder,
                "--workflow-profile", PROFILE, *SITE]  # fmt: skip
     with (folder / "snakemake.log").open("w") as log:
         process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=subprocess.STDOUT)
@@ -76,7 +76,7 @@ def told():
     """Return the commands of pfes in docs/cluster.md as they stand there; the dataset is the demo, and the log is not followed."""
     block = (ROOT / "docs/cluster.md").read_text().split("```")[1]
     lines = [line for line in block.splitlines() if "bin/pfes" in line and "--dataset" not in line]
-    here = f"{sys.executable} -m pfes.commands.cli"
+    here = f"{interpreter()} -m pfes.commands.cli"
     return [line.replace(".venv/bin/pfes", here).replace("results/my_lab", "results/smoke") for line in lines]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pfes.base import store
+from pfes.commands.run import interpreter
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Example: add a method")[2]
@@ -40,7 +41,7 @@ def test_the_method_of_contributing_goes_from_file_to_report(run: Path, tmp_path
     shutil.copytree(run.parents[1], folder, ignore=results)
     shutil.copytree(checkout / "config", folder / "config", dirs_exist_ok=True)
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder, "--configfile",
+        interpreter(), "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder, "--configfile",
         checkout / "tests/smoke.yaml", "--config", "experiments=nearest", "--cores", "2",
         "--rerun-triggers", "mtime",
     ]  # fmt: skip

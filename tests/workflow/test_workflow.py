@@ -17,6 +17,7 @@ import yaml
 
 from pfes.base import store
 from pfes.base.records import PROPOSAL_COLUMNS
+from pfes.commands.run import interpreter
 from pfes.training.model import load_model
 from tests.conftest import ROOT, snakemake
 
@@ -129,7 +130,7 @@ def test_a_killed_job_leaves_no_half_file(run, tmp_path):
     shutil.copytree(run.parents[1] / "config", tmp_path / "config")
     for stage in ("dataset", "faces"):
         shutil.copytree(run / stage, tmp_path / "results/smoke" / stage)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--configfile",
+    command = [interpreter(), "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--configfile",
                ROOT / "tests/smoke.yaml", "--cores", "2", "--until", "flow", "--rerun-triggers", "mtime"]  # fmt: skip
     process = subprocess.Popen(
         [str(part) for part in command], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

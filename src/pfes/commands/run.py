@@ -34,7 +34,7 @@ from filelock import FileLock
 
 from pfes.base import store
 from pfes.base.errors import InputError
-from pfes.base.place import ROOT
+from pfes.base.place import ROOT, SHELL_WORD
 from pfes.base.records import file_name
 
 CLAIM = ".run.json"
@@ -47,7 +47,6 @@ LOOKS_ONLY = re.compile(
     r"-n|--(dry-?run|unlock|lint|summary|detailed-summary|dag|rulegraph|filegraph|report|list.*|help|version)"
 )
 OWN_PROFILE = re.compile(r"(--workflow-profile|--profile|--executor)(=.*)?|-e")
-SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # in a shell
 OWN_CORES = re.compile(r"(--cores|--jobs)(=.*)?|-[cj]\S*")
 
 
@@ -131,7 +130,7 @@ def interpreter() -> Path:
         No such link can be made.
     """
     executable, prefix = Path(sys.executable), Path(sys.prefix)
-    if not SPECIAL.search(str(executable)):
+    if SHELL_WORD.fullmatch(str(executable)):
         return executable
     name = f"environment-{sha256(str(prefix).encode()).hexdigest()[:12]}"
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -140,7 +139,7 @@ def interpreter() -> Path:
         with suppress(OSError):  # it may be there already
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(prefix)
-        if link.resolve() == prefix.resolve() and not SPECIAL.search(str(link)):
+        if link.resolve() == prefix.resolve() and SHELL_WORD.fullmatch(str(link)):
             return link / executable.relative_to(prefix)
     raise InputError(
         f"{prefix}: Snakemake cannot run in an environment whose path holds a space or another character that is special in a "
