@@ -12,8 +12,7 @@ import pfes
 PACKAGE = Path(pfes.__file__).resolve().parent
 ROOT = PACKAGE / "_workflow" if (PACKAGE / "_workflow").is_dir() else PACKAGE.parents[1]
 SCHEMAS = ROOT / "workflow/schemas"
-SHELL_WORD = re.compile(
-    r"[\w@%+=:,./-]+"
-)  # a path that a shell takes as it is: Snakemake does not quote that of Python
+# A path that a shell takes as it is. Snakemake does not quote that of Python.
+SHELL_WORD = re.compile(r"[\w@%+=:,./-]+")
 # Folders that an experiment is looked for in: the project's own, that is the working folder's, then the shipped one.
 EXPERIMENTS = (Path("config/experiments"), ROOT / "config/experiments")

@@ -231,10 +231,11 @@ def learn(
         curve=curve,
         licence=licence,
     )
+    from pfes.report.sections import cautions_of
     from pfes.report.tables import clicks_table
 
     console.print(clicks_table(learned.found))
-    for line in learned.notes:
+    for line in (*learned.notes, *cautions_of(learned.report.parent)):
         console.print(line, soft_wrap=True)
     console.print(f"{learned.model}, {learned.card}, {learned.report}", soft_wrap=True)
 

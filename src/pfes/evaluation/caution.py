@@ -41,3 +41,20 @@ def cautions(subjects: int, classes: Iterable[str]) -> list[str]:
         for kind in missing
     ]
     return said
+
+
+def own_subjects(videos: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a sentence if each of several videos, given as (subject, video), has its own name as its subject, as pfes lists them.
+
+    Examples
+    --------
+    >>> own_subjects([("anna", "first"), ("anna", "second")])
+    []
+    """
+    pairs = list(videos)
+    if len(pairs) < 2 or any(subject != video for subject, video in pairs):
+        return []
+    return [
+        "Each recording has its own name as its subject. If a person was recorded more than once, give these recordings the same "
+        "subject in the sheet of videos; else a model is tested on people whom it has seen."
+    ]

@@ -16,7 +16,7 @@ import pandas as pd
 from pfes.base import store
 from pfes.drawing import figures
 from pfes.drawing.experiment_data import with_clicks
-from pfes.evaluation.caution import cautions
+from pfes.evaluation.caution import cautions, own_subjects
 from pfes.evaluation.counts import COUNTS, ratios
 from pfes.evaluation.metrics import read_proposals
 from pfes.report.files import Key, RunFiles
@@ -83,7 +83,8 @@ def cautions_of(run: Path) -> list[str]:
 def run_cautions(videos: pd.DataFrame, expressions: pd.DataFrame) -> list[str]:
     """Return what limits the figures of the run, from its videos and labelled expressions, clicks among them."""
     subjects = videos.loc[videos["video_id"].isin(expressions["video_id"]), "subject"].nunique()
-    return cautions(subjects, expressions["class"])
+    pairs = zip(videos["subject"], videos["video"], strict=True)
+    return [*cautions(subjects, expressions["class"]), *own_subjects(pairs)]
 
 
 def with_intervals(results: Sequence[Row], intervals: pd.DataFrame | None) -> list[Row]:

@@ -26,7 +26,7 @@ from pfes.base.text import counted, duration
 from pfes.datasets.demo import DemoParameters
 from pfes.datasets.folds import Fold
 from pfes.datasets.points import PointParameters, draw_points
-from pfes.evaluation.caution import cautions
+from pfes.evaluation.caution import cautions, own_subjects
 from pfes.faces.landmarks import FaceParameters
 from pfes.media.decode import SamplingParameters
 from pfes.workflow.estimate import Estimate, estimate
@@ -85,7 +85,10 @@ def check(path: Path | str, *, costs: bool = True, pictures: Path | None = None)
     if cost is not None:
         problems += _no_room(cost, plan.run)
     labelled = pd.concat([tables[name][["subject", "class"]] for name in ("expressions", "clicks")])
-    said = [*cautions(labelled["subject"].nunique(), labelled["class"]), *_own_subjects(plan)]
+    said = [
+        *cautions(labelled["subject"].nunique(), labelled["class"]),
+        *own_subjects((video.subject, video.video) for video in plan.release.videos),
+    ]
     return Findings(config, tables, folds, tuple(problems), cost, tuple(look(plan.release.videos)), tuple(said))
 
 
@@ -150,19 +153,6 @@ def _same_files(videos: Iterable[Video]) -> Iterator[str]:
         other = first.setdefault(place, video.video_id)
         if other != video.video_id and video.path:
             yield f"videos {other} and {video.video_id} are one recording, {place}; a model would be tested on what it has seen"
-
-
-def _own_subjects(plan: Plan) -> Iterator[str]:
-    videos = plan.release.videos
-    if (
-        plan.config["dataset"]["name"] == "generic"
-        and len(videos) > 1
-        and all(video.subject == video.video for video in videos)
-    ):
-        yield (
-            "Each recording has its own name as its subject. If a person was recorded more than once, give these recordings the "
-            f"same subject in {plan.config['dataset']['videos']}; else a model is tested on people whom it has seen."
-        )
 
 
 def _untrained(plan: Plan, labelled: set[str]) -> Iterator[str]:
