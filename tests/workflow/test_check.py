@@ -80,6 +80,7 @@ def test_recordings_without_sheets_get_sheets_to_fill_in(own, tmp_path):
     done = pfes("check", tmp_path / "new/generic.yaml", "--no-estimate")
     assert done.exit_code == 1
     assert "no expression is labelled: there is nothing to train journal from" in done.output
+    assert "(experiments: [training_free])" in done.output  # brackets are text
     begun = snakemake(tmp_path, "-n", configfile=tmp_path / "new/generic.yaml")
     assert begun.returncode != 0
     assert "nothing to train journal from" in begun.stdout  # before any work

@@ -10,7 +10,7 @@ from rich.console import Console
 # As in pfes.commands.cli, each command imports what it needs.
 
 bench = typer.Typer(help="Measure speed and accuracy on this machine.", no_args_is_help=True)
-console = Console()
+console = Console(markup=False)
 
 
 @bench.command("train")

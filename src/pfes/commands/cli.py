@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 if importlib.util.find_spec("pfes.bench"):  # in a checkout; the wheel leaves it out
     app.add_typer(importlib.import_module("pfes.bench.cli").bench, name="bench")
-console = Console()
+console = Console(markup=False)  # names and messages may hold brackets
 MOST_ROWS = 40  # of a table on the terminal
 
 
@@ -114,7 +114,7 @@ def spot(
     seen = sys.stderr.isatty()
     outcomes = many.spot_all(recordings, wanted, jobs=jobs, overwrite=overwrite, talk=not seen)
     with os.fdopen(os.dup(2), "w") as terminal:  # a recording's log takes all that is written to stderr meanwhile
-        shown = Console(file=terminal)
+        shown = Console(file=terminal, markup=False)
         with progress.bars(shown, len(recordings), seen) as step:
             for outcome in outcomes:
                 skipped += [outcome.problem] if outcome.problem else []
