@@ -43,7 +43,12 @@ def commands() -> str:
     from pfes.commands.cli import app
 
     command = typer.main.get_command(app)
-    return str(get_docs_for_click(obj=command, ctx=typer.Context(command), name="pfes", title="Commands"))
+    text = str(get_docs_for_click(obj=command, ctx=typer.Context(command), name="pfes", title="Commands"))
+    for name, one in command.commands.items():  # typer cuts what each command is for
+        text = text.replace(
+            f"* `{name}`: {one.get_short_help_str()}", f"* `{name}`: {' '.join((one.help or '').split())}", 1
+        )
+    return text
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:

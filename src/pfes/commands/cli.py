@@ -543,7 +543,7 @@ def export_command(
     proposals: Annotated[list[Path] | None, typer.Option(help="proposals.parquet of a run; once per fold.")] = None,
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame in sheets.")] = 0,
 ) -> None:
-    """Write labels or proposals for another tool: MEGC list, ELAN or CSV."""
+    """Write labels or proposals for another tool: MEGC list, ELAN, BORIS or CSV."""
     from pfes.exchange import annotations
 
     table = annotations.read_videos(videos)
