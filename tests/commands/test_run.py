@@ -236,6 +236,14 @@ def test_a_link_that_leads_elsewhere_is_not_followed(tmp_path, monkeypatch):
         command.interpreter()
 
 
+def test_a_folder_in_which_others_can_put_a_link_is_not_used(tmp_path, monkeypatch):
+    environment(tmp_path / "my env", monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    command.interpreter().parents[2].chmod(0o777)
+    assert command.interpreter().is_relative_to(tmp_path / "temporary")
+
+
 def test_any_other_environment_is_named_as_it_is(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/opt/env-3.11_ü/bin/python3")
     assert str(command.interpreter()) == "/opt/env-3.11_ü/bin/python3"

@@ -135,16 +135,22 @@ def interpreter() -> Path:
     name = f"environment-{sha256(str(prefix).encode()).hexdigest()[:12]}"
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     for folder in (caches, tempfile.gettempdir()):
-        link = Path(folder, "pfes", name)
+        link = Path(folder, f"pfes-{os.getuid()}", name)
         with suppress(OSError):  # it may be there already
-            link.parent.mkdir(parents=True, exist_ok=True)
+            link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             link.symlink_to(prefix)
-        if link.resolve() == prefix.resolve() and SHELL_WORD.fullmatch(str(link)):
+        if link.resolve() == prefix.resolve() and SHELL_WORD.fullmatch(str(link)) and _own(link.parent):
             return link / executable.relative_to(prefix)
     raise InputError(
         f"{prefix}: Snakemake cannot run in an environment whose path holds a space or another character that is special in a "
         "shell, and no link to it could be made; make the environment in another folder"
     )
+
+
+def _own(folder: Path) -> bool:
+    """Return whether nobody else can put another link there."""
+    found = folder.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def _profile(configs: Sequence[Path]) -> Path:
