@@ -7,20 +7,19 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 # One thread per process, the tests of a file in one process: it makes what they share once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
-SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
 .PHONY: demo demo-full demo-intensity docs test test-all check clean
 
 demo: .venv/ready
-	@$(SNAKEMAKE) --configfile config/demo.yaml
+	@$(BIN)/pfes run config/demo.yaml --cores $(CORES)
 	@$(BIN)/pfes summary results/demo
 
 demo-full: .venv/ready
-	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_full.yaml
+	@$(BIN)/pfes run config/demo.yaml config/demo_full.yaml --cores $(CORES)
 	@$(BIN)/pfes summary results/demo_full
 
 demo-intensity: .venv/ready
-	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_full.yaml config/demo_intensity.yaml
+	@$(BIN)/pfes run config/demo.yaml config/demo_full.yaml config/demo_intensity.yaml --cores $(CORES)
 	@$(BIN)/pfes summary results/demo_full --intensity
 
 docs: .venv/ready

@@ -21,6 +21,7 @@ from pfes.bench.memory import repeated
 from pfes.bench.scale import snakemake
 from pfes.media.decode import recording_clock
 from pfes.media.encode import encode
+from pfes.workflow.estimate import processor_seconds
 
 SUBJECTS = 2
 EXPERIMENTS = ["journal", "training_free"]
@@ -86,7 +87,7 @@ def by_rule(benchmarks: Path) -> pd.DataFrame:
         )
         for path in sorted(benchmarks.rglob("*.tsv"))
     )
-    return jobs.groupby("stage").agg(s=("cpu_time", "sum"), MB=("max_rss", "max"))
+    return jobs.assign(used=processor_seconds(jobs)).groupby("stage").agg(s=("used", "sum"), MB=("max_rss", "max"))
 
 
 def growth_table(measured: dict[int, pd.DataFrame]) -> pd.DataFrame:
