@@ -2,8 +2,11 @@
 
 import re
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 
+import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from tests.conftest import ROOT
 
@@ -39,3 +42,19 @@ def test_the_container_is_set_up_like_a_clone():
     assert "--constraint constraints.txt" in (ROOT / "Makefile").read_text()
     system = re.search(r"packages\+=\((libgl1[^)]*)\)", (ROOT / ".ci/run").read_text())[1]
     assert set(system.split()) <= set(re.search(r"--no-install-recommends (.*?) &&", recipe)[1].split())
+
+
+@pytest.mark.parametrize("package", sorted(pins()))
+def test_a_pinned_package_takes_the_oldest_python_3_11(package):
+    """Debian 12 has 3.11.2; a package that wants a later one ends the set-up in a conflict that names other packages."""
+    try:
+        wanted = distribution(package).metadata["Requires-Python"]
+    except PackageNotFoundError:
+        pytest.skip(f"{package} is not installed here")
+    assert "3.11.0" in SpecifierSet(wanted or "")
+
+
+def test_the_container_takes_no_environment_of_the_host():
+    """A .venv that came along would be taken for set up, with the Python of another machine."""
+    ignored = (ROOT / "envs/Containerfile.dockerignore").read_text().splitlines()
+    assert {".venv", "results", ".git"} <= set(ignored)

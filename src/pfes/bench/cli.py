@@ -136,7 +136,7 @@ def bench_growth_command(
     console.print(machine())
     for name, table in bench_growth(video, frames, recordings).items():
         console.print(f"\n{name}")
-        console.print(table.to_string(float_format=lambda value: f"{value:.3g}"), soft_wrap=True)
+        console.print(table.round(3).to_string(float_format=lambda value: f"{value:.3g}"), soft_wrap=True)
 
 
 @bench.command("cluster")
