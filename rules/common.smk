@@ -61,6 +61,8 @@ onstart:
             f"{sys.executable}: Snakemake cannot start jobs with a Python whose path holds a space or another character that "
             "is special in a shell; start the workflow with: pfes run CONFIG"
         )
+    if not IS_DEMO and PLAN.vanished:
+        raise WorkflowError(PLAN.vanished)
     note(RUN, KEYS)
 
 

@@ -1,8 +1,10 @@
-"""Names that no file can have are refused before any work."""
+"""Names that no file can have, and recordings that were there before, are refused before any work."""
 
+import numpy as np
 import pytest
 import yaml
 
+from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.workflow.plan import plan_file
 
@@ -42,3 +44,18 @@ def test_a_name_that_no_file_can_have_is_refused(plan, names, message):
 
 def test_a_name_of_the_greatest_length_is_taken(plan):
     assert max(map(len, plan(subject="s" * 195).videos)) == 200
+
+
+def test_a_recording_that_was_never_there_costs_itself_alone(plan):
+    assert plan().vanished == ""
+
+
+def test_a_recording_that_was_used_before_and_is_gone_stops_the_run(plan, tmp_path):
+    """A disk that is not mounted would replace all faces and all flow by refusals."""
+    found = plan()
+    faces = found.run / "faces" / found.keys["faces"]
+    store.write(faces / "anna_film.h5", "faces", {"state": np.zeros(16, np.uint8)}, {})
+    store.refuse(faces / "ben_film.h5", "faces", "other.mp4: no such file", {})
+    assert "1 of 2 recordings are no longer there (first: anna_film, " in found.vanished
+    (tmp_path / "film.mp4").touch()
+    assert plan().vanished == ""

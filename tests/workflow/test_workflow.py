@@ -1,5 +1,6 @@
 """The workflow as a user runs it: a small demo end to end, the same at one and two cores, and bad input that loses nothing else."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +21,7 @@ from pfes.base import store
 from pfes.base.records import PROPOSAL_COLUMNS
 from pfes.commands.run import interpreter
 from pfes.training.model import load_model
+from pfes.workflow.plan import plan_file
 from tests.conftest import ROOT, snakemake
 
 
@@ -182,6 +185,29 @@ def test_a_bad_video_loses_nothing_else_and_the_run_says_so(own_recordings):
     assert json.loads((results / "summary.json").read_text())["experiments"]["journal"]
     assert "no such file" in (results / "report.html").read_text()
     assert not (results / "complete.txt").exists()
+
+
+def test_recordings_that_vanished_cost_nothing(own_recordings):
+    """Their faces stay as they were, and no job starts."""
+    config = yaml.safe_load((own_recordings / "own.yaml").read_text()) | {"run": "unmounted"}
+    (own_recordings / "unmounted.yaml").write_text(yaml.safe_dump(config))
+    with contextlib.chdir(own_recordings):
+        plan = plan_file("unmounted.yaml")
+    faces = (
+        own_recordings
+        / plan.run
+        / "faces"
+        / plan.keys["faces"]
+        / f"{next(name for name in plan.videos if 'gone' in name)}.h5"
+    )
+    store.write(faces, "faces", {"state": np.zeros(16, np.uint8)}, {})
+    before = faces.read_bytes()
+    done = snakemake(own_recordings, configfile=own_recordings / "unmounted.yaml")
+    assert done.returncode != 0
+    assert "1 of 4 recordings are no longer there" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    assert faces.read_bytes() == before
+    assert set((own_recordings / plan.run).rglob("*.h5")) == {faces}
 
 
 @pytest.mark.parametrize(

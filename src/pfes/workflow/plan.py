@@ -15,6 +15,7 @@ import yaml
 
 from pfes import datasets
 from pfes.base import config as configuration
+from pfes.base import store
 from pfes.base.errors import InputError
 from pfes.base.place import EXPERIMENTS, SCHEMAS
 from pfes.base.records import Video, file_name
@@ -124,6 +125,24 @@ class Plan:
         return (
             f"no expression is labelled: there is nothing to train {', '.join(self.learned)} from; label some, name only experiments "
             "without training (experiments: [training_free]), or use a model with: pfes spot"
+        )
+
+    @property
+    def vanished(self) -> str:
+        """Return what is wrong if recordings are not there whose faces were found before, else "".
+
+        Faces and flow of a recording that is not there are replaced by a refusal: a disk that is not mounted would cost all of them.
+        """
+        folder = self.run / "faces" / self.keys["faces"]
+        gone = [name for name, video in self.videos.items() if not Path(video.path).exists()]
+        used = [name for name in gone if (file := folder / f"{name}.h5").exists() and not store.refusal(file, "faces")]
+        if not used:
+            return ""
+        first = f"{used[0]}, {self.videos[used[0]].path}"
+        return (
+            f"{len(used)} of {len(self.videos)} recordings are no longer there (first: {first}), though this run has used them before; "
+            "is a disk not mounted? Nothing was changed. Put them back, or take their rows out of the sheet of recordings to go on "
+            "without them"
         )
 
     @property
