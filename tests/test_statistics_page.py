@@ -1,4 +1,4 @@
-"""The lines of R and Python in docs/clicks.md run on the tables that pfes events writes."""
+"""The lines of R, SPSS and Python in docs/clicks.md run on the tables that pfes events writes."""
 
 import re
 import shutil
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pfes.exchange.spss import write_sav
 from pfes.spotting.events import EVENT_COLUMNS, summary
 
 PAGE = (Path(__file__).parents[1] / "docs/clicks.md").read_text(encoding="utf-8")
@@ -32,8 +33,10 @@ def tables(tmp_path_factory):
             row = {name: rng.uniform(0.1, 1) for name in EVENT_COLUMNS}
             rows.append({**row, **video, "class": "macro", "usable_share": 0.95, "yaw_deg": 3.0})
     events = pd.DataFrame(rows)
-    events[[*EVENT_COLUMNS, "condition"]].to_csv(folder / "tables/events.csv", index=False)
-    summary(events, pd.DataFrame(videos), ["condition"]).to_csv(folder / "tables/summary.csv", index=False)
+    kept = events[[*EVENT_COLUMNS, "condition"]].assign(side="left", region="brow")
+    for name, table in (("events", kept), ("summary", summary(events, pd.DataFrame(videos), ["condition"]))):
+        table.to_csv(folder / f"tables/{name}.csv", index=False)
+        write_sav(folder / f"tables/{name}.sav", table)
     return folder
 
 
@@ -55,3 +58,11 @@ def test_the_lines_of_r_run(tables):
     done = subprocess.run(["Rscript", "-e", block("r")], cwd=tables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"calm +4\s+.*film +9", done.stdout, re.DOTALL) and "Wilcoxon" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("pspp") is None, reason="no PSPP is installed (apt-get install pspp)")
+def test_the_lines_of_spss_run(tables):
+    (tables / "page.sps").write_text(block("spss"))
+    done = subprocess.run(["pspp", "page.sps"], cwd=tables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"calm *\| *4\.00.*film *\| *9\.00", done.stdout, re.DOTALL)

@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyreadstat
 import pytest
 
 from pfes.base import provenance, store
 from pfes.base.errors import InputError
 from pfes.base.records import PROPOSAL_COLUMNS, VIDEO_COLUMNS
 from pfes.commands.events import write_events
+from pfes.exchange.spss import write_sav
 from pfes.faces.align import ROI_NAMES
 from pfes.faces.landmarks import USABLE
+from pfes.spotting.events import EVENT_COLUMNS
 from tests.spotting.test_events import faces, proposal, snippets
 
 ORIGIN = provenance.record("test", {})
@@ -74,6 +77,36 @@ def test_a_run_gives_events_with_the_conditions_of_the_sheet(tmp_path):
     assert summary.loc["macro", "rate_per_min"] == pytest.approx(30)  # one in the 2 s of 60 frames
     assert summary.loc["macro", "latency_s"] == pytest.approx(10 / 30 - 0.1)
     assert summary.loc["micro", "events"] == 0
+
+
+def test_spss_reads_the_same_tables_with_labels(tmp_path):
+    run = write_run(tmp_path)
+    (tmp_path / "v.csv").write_text("subject,video,path,condition 2,stimulus_s\na,film,x.mp4,Zoë,0.1\n")
+    write_events(run, tmp_path / "out", sheet=tmp_path / "v.csv", sav=True)
+    for name in ("events", "summary"):
+        table = pd.read_parquet(tmp_path / f"out/{name}.parquet")
+        found, meta = pyreadstat.read_sav(tmp_path / f"out/{name}.sav")
+        assert list(found) == [column.replace(" ", "_") for column in table]
+        wanted = table.set_axis(list(found), axis=1)
+        pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+    assert meta.column_names_to_labels["rate_per_min"] == "events per usable minute"
+    assert meta.variable_measure["condition_2"] == "nominal" and meta.variable_measure["events"] == "scale"
+    assert meta.original_variable_types["events"] == "F8.0"
+
+
+def test_a_recording_without_events_has_the_same_types_in_spss(tmp_path):
+    table = pd.DataFrame(columns=list(EVENT_COLUMNS))
+    write_sav(tmp_path / "events.sav", table)
+    _, meta = pyreadstat.read_sav(tmp_path / "events.sav")
+    assert meta.variable_measure["onset"] == "scale" and meta.variable_measure["region"] == "nominal"
+
+
+@pytest.mark.parametrize("other", ["condition_2", "Condition 2"])
+def test_two_columns_of_one_spss_name_are_refused(tmp_path, other):
+    table = pd.DataFrame({"condition 2": ["a"], other: ["b"]})
+    with pytest.raises(InputError, match=f"condition 2, {other} have one name in SPSS"):
+        write_sav(tmp_path / "x.sav", table)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_spotted_recording_gives_events_too(tmp_path):

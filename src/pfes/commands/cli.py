@@ -270,11 +270,14 @@ def events(
         Path | None, typer.Option(help="Videos sheet with columns condition... and stimulus_s to carry through.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed; else the lowest.")] = None,
+    sav: Annotated[
+        bool, typer.Option("--sav", help='Write SPSS files (.sav) too; needs pip install "pfes[spss]".')
+    ] = False,
 ) -> None:
     """Write what was spotted as tables for statistics: events, and a summary per subject and condition."""
     from pfes.commands.events import write_events
 
-    for path in write_events(run, out, experiment=experiment, sheet=videos, seed=seed):
+    for path in write_events(run, out, experiment=experiment, sheet=videos, seed=seed, sav=sav):
         console.print(str(path), soft_wrap=True)
 
 

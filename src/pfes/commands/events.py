@@ -1,4 +1,4 @@
-"""Events and their summary from a run, or of one spotted recording: the tables of ``pfes.spotting.events``, as CSV and Parquet."""
+"""Events and their summary from a run, or of one spotted recording: the tables of ``pfes.spotting.events``, as CSV, Parquet and SPSS files."""
 
 import json
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from pfes.commands.experiments import of_experiment
 from pfes.datasets.generic import CONDITION
 from pfes.datasets.sheets import number, read_csv
 from pfes.evaluation.metrics import read_proposals
+from pfes.exchange.spss import write_sav
 from pfes.flow.cache import LAST_RUN
 from pfes.methods.base import Measured
 from pfes.spotting.events import EVENT_COLUMNS, STIMULUS, events_of, summary
@@ -21,7 +22,13 @@ from pfes.spotting.training_free import read_signals
 
 
 def write_events(
-    run: Path, out: Path, *, experiment: str | None = None, sheet: Path | None = None, seed: int | None = None
+    run: Path,
+    out: Path,
+    *,
+    experiment: str | None = None,
+    sheet: Path | None = None,
+    seed: int | None = None,
+    sav: bool = False,
 ) -> list[Path]:
     """Write events and summary of a run and return the files.
 
@@ -30,6 +37,7 @@ def write_events(
     run : folder of a run, or of ``pfes spot`` (one recording, subject and video called as its file).
     experiment, seed : whose proposals; may be left out where there is one experiment, and for the lowest seed.
     sheet : the videos sheet, with columns ``condition...`` and ``stimulus_s``.
+    sav : write the tables for SPSS too.
 
     Raises
     ------
@@ -67,6 +75,9 @@ def write_events(
         store.write_csv(written[-2], found)
         with store.atomic(written[-1]) as temporary:
             found.to_parquet(temporary, index=False)
+        if sav:
+            written.append(out / f"{name}.sav")
+            write_sav(written[-1], found)
     return written
 
 
