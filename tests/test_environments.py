@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from tests.conftest import ROOT
@@ -17,21 +18,45 @@ NOT_IN_JOBS = {
 
 
 def pins():
-    """Return package -> what constraints.txt says of its version."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    found = (re.fullmatch(r"([\w.-]+)([<>=!].*)", line.split("#")[0].strip()) for line in lines)
-    return {match[1]: match[2] for match in found if match}
+    """Return package -> the lines of constraints.txt on it, one for each kind of machine that has a version of its own."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines())
+    return by_package(filter(None, lines))
+
+
+def by_package(requirements):
+    found = {}
+    for line in requirements:
+        found.setdefault(Requirement(line).name, []).append(line)
+    return found
 
 
 def test_the_conda_file_has_every_dependency_of_a_job_in_the_pinned_version():
     conda = yaml.safe_load((ROOT / "envs/pfes.yaml").read_text())["dependencies"]
-    packages = next(item["pip"] for item in conda if isinstance(item, dict))
-    listed = {re.split(r"[<>=!]", item)[0]: item for item in packages}
+    listed = by_package(next(item["pip"] for item in conda if isinstance(item, dict)))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = {re.split(r"[<>=!]", item)[0] for item in project["dependencies"]}
-    assert set(listed) == needed - NOT_IN_JOBS
-    assert listed == {name: name + pins()[name] for name in listed}
+    assert set(listed) == set(by_package(project["dependencies"])) - NOT_IN_JOBS
+    assert listed == {name: pins()[name] for name in listed}
     assert f"python={project['requires-python'].split(',')[0].removeprefix('>=')}" in conda
+
+
+def test_the_pinned_versions_lie_within_the_bounds_of_the_package():
+    """What an installation without constraints.txt may take is a range around the versions that run together."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = {item.name: item.specifier for item in map(Requirement, project["dependencies"])}
+    pinned = [Requirement(line) for lines in pins().values() for line in lines]
+    for item in pinned:
+        if item.name in bounds and item.name != "torch":  # that is a range in both
+            assert bounds[item.name].contains(str(item.specifier).removeprefix("==")), item
+    assert set(bounds) <= {item.name for item in pinned}
+    broken = {"mediapipe": "1.2.3", "numpy": "2.4.0", "pyarrow": "26.0.1", "av": "19.0.2", "pandas": "3.0.0"}
+    assert not [name for name, version in broken.items() if bounds[name].contains(version)]
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64", "arm64"])
+def test_every_machine_gets_one_version_of_each_package(machine):
+    for lines in pins().values():
+        markers = [Requirement(line).marker for line in lines]
+        assert sum(marker is None or marker.evaluate({"platform_machine": machine}) for marker in markers) == 1
 
 
 def test_the_container_is_set_up_like_a_clone():
