@@ -54,6 +54,11 @@ def test_what_is_there_is_not_done_again_and_counts_among_the_events(tmp_path: P
     assert len(pd.read_csv(tmp_path / "events.csv")) == 2
 
 
+def test_the_box_says_that_it_has_seen_no_person(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert list(spot_all({"a": Asked("gone.mp4", 0.0, tmp_path / "a")}, Wanted("box")))[0].problem
+    assert "box was trained on made motion and has seen no person" in caplog.text
+
+
 def test_a_recording_that_fails_when_done_over_keeps_no_old_result(tmp_path: Path) -> None:
     done(tmp_path / "a", 1)
     recordings = {"a": Asked("gone.mp4", 0.0, tmp_path / "a")}

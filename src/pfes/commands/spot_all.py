@@ -128,7 +128,9 @@ def _check_model(wanted: Wanted) -> None:
     videos = [parent / "dataset/videos.parquet" for parent in path.resolve().parents[4:5]]
     made_from = {name for table in videos if table.is_file() for name in store.read_table(table, "videos")["dataset"]}
     people = f"{len(meta['train_subjects'])} subjects"
-    if "demo" in made_from:
+    if not meta["train_subjects"]:
+        log.warning("%s was trained on made motion and has seen no person: expect it to miss much", wanted.model)
+    elif "demo" in made_from:
         log.warning(
             "%s was trained on the rendered demo: what it finds on a person shows that the recording is read, and no more",
             wanted.model,
