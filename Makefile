@@ -3,7 +3,7 @@
 # `make docs`: the documentation as a site, results/site/index.html.
 # `make test`: set up, check the style, the types and the workflow, run the tests; `make test-all`: the slow ones too.
 PYTHON ?= python3.11
-CORES ?= $(shell nproc)
+CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 # One thread per process, the tests of a file in one process: it makes what they share once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
