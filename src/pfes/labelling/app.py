@@ -134,10 +134,17 @@ def build_app(labelling: Labelling, token: str) -> Starlette:
 
 
 def serve(labelling: Labelling, say: Callable[[str], None], port: int = 0) -> None:
-    """Serve the page on this machine alone until it is interrupted; ``say`` is told its address. Port 0 takes a free one."""
+    """Serve the page on this machine alone until it is interrupted; ``say`` is told its address. Port 0 takes a free one.
+
+    Raises InputError for a port that cannot be had.
+    """
     token = secrets.token_urlsafe(24)
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", port))
+        try:
+            listening.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:  # taken, reserved for root, no port number
+            raise InputError(f"--port {port}: {error}; leave it out to take any that is free") from error
+        listening.listen()  # who opens the address at once waits, and is not turned away
         say(f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/")
         config = uvicorn.Config(build_app(labelling, token), log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listening])
