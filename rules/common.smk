@@ -61,8 +61,9 @@ onstart:
             f"{sys.executable}: Snakemake cannot start jobs with a Python whose path holds a space or another character that "
             "is special in a shell; start the workflow with: pfes run CONFIG"
         )
-    if not IS_DEMO and PLAN.vanished:
-        raise WorkflowError(PLAN.vanished)
+    vanished = "" if IS_DEMO else PLAN.vanished  # checks the file of each that is gone
+    if vanished:
+        raise WorkflowError(vanished)
     note(RUN, KEYS)
 
 

@@ -36,6 +36,7 @@ def test_the_conda_file_has_every_dependency_of_a_job_in_the_pinned_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(listed) == set(by_package(project["dependencies"])) - NOT_IN_JOBS
     assert listed == {name: pins()[name] for name in listed}
+    assert "mediapipe==0.10.21; platform_machine != 'aarch64'" in listed["mediapipe"]
     assert f"python={project['requires-python'].split(',')[0].removeprefix('>=')}" in conda
 
 

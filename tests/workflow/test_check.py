@@ -240,11 +240,8 @@ def test_costs_come_from_a_calibration_and_the_table_says_so(own, tmp_path):
 
 def test_costs_come_from_the_benchmarks_of_a_run_where_there_are_some(tmp_path):
     """Video a took 20 core seconds of flow for 100 frames: 300 frames take 60 s. One of two trainings took 7 s: both take 14 s."""
-    benchmarks = {
-        "faces/a": (10, 5),
-        "flow/a": (40, 7.75),
-        "train/journal/s1/seed0": (14, 7),
-    }  # of flow the first 15.5 s were seen
+    # Wall time, and what Snakemake saw: of flow the first 15.5 s.
+    benchmarks = {"faces/a": (10, 5), "flow/a": (40, 7.75), "train/journal/s1/seed0": (14, 7)}
     for name, (wall, seen) in benchmarks.items():
         file = tmp_path / "benchmarks" / f"{name}.tsv"
         file.parent.mkdir(parents=True)

@@ -193,13 +193,9 @@ def test_recordings_that_vanished_cost_nothing(own_recordings):
     (own_recordings / "unmounted.yaml").write_text(yaml.safe_dump(config))
     with contextlib.chdir(own_recordings):
         plan = plan_file("unmounted.yaml")
-    faces = (
-        own_recordings
-        / plan.run
-        / "faces"
-        / plan.keys["faces"]
-        / f"{next(name for name in plan.videos if 'gone' in name)}.h5"
-    )
+    results = own_recordings / plan.run
+    gone = next(name for name in plan.videos if "gone" in name)
+    faces = results / "faces" / plan.keys["faces"] / f"{gone}.h5"
     store.write(faces, "faces", {"state": np.zeros(16, np.uint8)}, {})
     before = faces.read_bytes()
     done = snakemake(own_recordings, configfile=own_recordings / "unmounted.yaml")
@@ -207,7 +203,7 @@ def test_recordings_that_vanished_cost_nothing(own_recordings):
     assert "1 of 4 recordings are no longer there" in done.stderr + done.stdout
     assert "Traceback" not in done.stderr + done.stdout
     assert faces.read_bytes() == before
-    assert set((own_recordings / plan.run).rglob("*.h5")) == {faces}
+    assert set(results.rglob("*.h5")) == {faces}
 
 
 @pytest.mark.parametrize(
