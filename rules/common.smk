@@ -61,7 +61,7 @@ onstart:
             f"{sys.executable}: Snakemake cannot start jobs with a Python whose path holds a space or another character that "
             "is special in a shell; start the workflow with: pfes run CONFIG"
         )
-    vanished = "" if IS_DEMO else PLAN.vanished  # checks the file of each that is gone
+    vanished = "" if IS_DEMO else PLAN.vanished
     if vanished:
         raise WorkflowError(vanished)
     note(RUN, KEYS)
